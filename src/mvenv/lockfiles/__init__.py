@@ -1,0 +1,1 @@
+"""Lockfiles: text in, `Lockfile` out; one reader per format."""

@@ -1,0 +1,1 @@
+"""A wheel, zipped or unpacked: its files, its manifest, its metadata."""
