@@ -1,0 +1,1 @@
+"""The environment: bare, its scripts, its receipt, its present state."""

@@ -1,0 +1,300 @@
+"""Where an environment is built, and how it takes its name.
+
+Beside its name and renamed, wherever that can be: a reader sees the old environment
+or the new one. In place, file by file, where the folder cannot be replaced: a mount
+point, a parent that cannot be written to, a file system that cannot exchange names.
+A killed run leaves the old or the new bytes under each name, never none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from mvenv.env.receipt import BUILDING, FOLDER
+from mvenv.env.state import EnvironmentState, Standing
+from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
+
+__all__ = ["Place", "open_place"]
+
+_PREFIX = ".mvenv-build-"
+_LOCK = "lock"
+_NEW = "new"
+_NOT_BESIDE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_RENAME_EXCHANGE = 2
+"""``renameat2(2)``; macOS's ``RENAME_SWAP`` has the same value."""
+_AT_FDCWD = -100
+
+
+class Place(Protocol):
+    """A folder to fill, which then becomes the environment."""
+
+    @property
+    def folder(self) -> Path:
+        """Return where files are to be written."""
+
+    @property
+    def replaces(self) -> bool:
+        """Return whether files may be there already."""
+
+    def commit(self, planned: frozenset[str]) -> None:
+        """Make the folder the environment; ``planned`` is all that belongs there."""
+
+
+@contextlib.contextmanager
+def open_place(
+    state: EnvironmentState, *, clear: bool, fingerprint: str
+) -> Iterator[Place]:
+    """Give a place for the environment; what was not committed is taken away again.
+
+    ``clear`` allows an environment that is there to be replaced. ``fingerprint``
+    tells whether a half-built environment is of the same making, so that it can be
+    finished.
+    """
+    _check_free(state, clear=clear)
+    made = _make_parents(state.place.parent)
+    try:
+        sweep_siblings(state.place.parent)
+        holder = None if state.mount_point else _make_holder(state)
+        if holder is None:
+            with _in_place(state, clear=clear, fingerprint=fingerprint) as place:
+                yield place
+            return
+        try:
+            yield _Beside(holder, state)
+        finally:
+            holder.remove()
+    except BaseException:
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _check_free(state: EnvironmentState, *, clear: bool) -> None:
+    if state.standing is Standing.FOREIGN:
+        raise EnvironmentExists(
+            f"`{state.path}` is not empty and not a virtual environment",
+            hint="choose another folder, or move its contents away; `--clear` only"
+            " replaces virtual environments",
+        )
+    if state.standing is Standing.ENVIRONMENT and not clear:
+        raise EnvironmentExists(
+            f"`{state.path}` is a virtual environment already",
+            hint="`--clear` replaces it with a new one",
+        )
+
+
+def _make_parents(parent: Path) -> list[Path]:
+    made: list[Path] = []
+    missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+    try:
+        for folder in reversed(missing):
+            folder.mkdir()
+            made.append(folder)
+    except OSError as error:
+        for folder in reversed(made):
+            folder.rmdir()
+        raise SystemFault.from_os_error(error, "cannot make the folder") from error
+    return made
+
+
+class _Holder:
+    """A hidden folder beside the environment, locked by its owner while it lives."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(mode=0o755)
+        try:
+            # The first file keeps the rest out of version control.
+            (path / ".gitignore").write_bytes(b"*\n")
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._lock = os.open(path / _LOCK, flags, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            (path / _NEW).mkdir(mode=0o755)
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def _make_holder(state: EnvironmentState) -> _Holder | None:
+    """Return a holder, or `None` where the environment must be filled in place."""
+    path = state.place.parent / f"{_PREFIX}{secrets.token_hex(4)}"
+    present = state.standing is not Standing.ABSENT
+    try:
+        holder = _Holder(path)
+    except OSError as error:
+        if present and error.errno in _NOT_BESIDE:
+            return None
+        fault = SystemFault.from_os_error(error, "cannot make the environment")
+        raise fault from error
+    replaces = state.standing in {Standing.ENVIRONMENT, Standing.HALF_BUILT}
+    if replaces and not _can_exchange(holder.path):
+        holder.remove()
+        return None
+    return holder
+
+
+def sweep_siblings(parent: Path) -> None:
+    """Delete what killed runs left beside environments in ``parent``."""
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(parent)):
+            if entry.name.startswith(_PREFIX) and entry.is_dir(follow_symlinks=False):
+                _sweep_one(Path(entry.path))
+
+
+def _sweep_one(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+class _Beside:
+    """A place beside the environment's name."""
+
+    replaces = False
+
+    def __init__(self, holder: _Holder, state: EnvironmentState) -> None:
+        self._state = state
+        self.folder = holder.path / _NEW
+
+    def commit(self, planned: frozenset[str]) -> None:
+        """Rename, or exchange with what is there; the old one goes with the holder."""
+        del planned
+        place = self._state.place
+        try:
+            if self._state.standing in {Standing.ENVIRONMENT, Standing.HALF_BUILT}:
+                exchange(self.folder, place)
+            else:
+                os.rename(self.folder, place)
+        except OSError as error:
+            if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+                raise EnvironmentExists(
+                    f"`{place}` was made by somebody else in the meantime",
+                    hint="look at what is there; `--clear` replaces an environment",
+                ) from error
+            fault = SystemFault.from_os_error(error, "cannot put the environment at")
+            raise fault from error
+
+
+class _InPlace:
+    """The environment's own folder, which cannot be replaced."""
+
+    replaces = True
+
+    def __init__(self, state: EnvironmentState, *, clear: bool) -> None:
+        self.folder = state.place
+        self._clear = clear
+
+    def commit(self, planned: frozenset[str]) -> None:
+        """Take away what does not belong, then the mark that says unfinished."""
+        if self._clear:
+            _remove_others(self.folder, planned)
+        (self.folder / BUILDING).unlink()
+
+
+@contextlib.contextmanager
+def _in_place(
+    state: EnvironmentState, *, clear: bool, fingerprint: str
+) -> Iterator[Place]:
+    try:
+        (state.place / FOLDER).mkdir(exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        mark = os.open(state.place / BUILDING, flags, 0o644)
+    except OSError as error:
+        fault = SystemFault.from_os_error(error, "cannot write into the environment")
+        raise fault from error
+    with open(mark, "r+b") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EnvironmentFault(
+                f"another mvenv is filling `{state.path}`",
+                hint="wait until it has ended",
+            ) from None
+        started = stream.read().decode(errors="replace").strip()
+        if started and started != fingerprint and not clear:
+            raise EnvironmentExists(
+                f"`{state.path}` holds an unfinished environment made from something"
+                " else",
+                hint="`--clear` replaces it; the same command as before finishes it",
+            )
+        stream.seek(0)
+        stream.truncate()
+        stream.write(fingerprint.encode())
+        stream.flush()
+        os.fsync(stream.fileno())
+        yield _InPlace(state, clear=clear)
+
+
+def _remove_others(root: Path, planned: frozenset[str]) -> None:
+    keep = {FOLDER, "lost+found"}
+    for folder, names, files in os.walk(root, topdown=False):
+        below = os.path.relpath(folder, root)
+        prefix = "" if below == "." else f"{below}/"
+        if prefix.split("/", 1)[0] in keep:
+            continue
+        for name in [*files, *names]:
+            path = f"{prefix}{name}"
+            if path in planned or path in keep:
+                continue
+            full = os.path.join(folder, name)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.isdir(full) and not os.path.islink(full):
+                    os.rmdir(full)
+                else:
+                    os.unlink(full)
+
+
+def exchange(one: Path, other: Path) -> None:
+    """Exchange two names at once; `OSError` where the file system cannot."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "darwin":
+        swap = getattr(libc, "renamex_np", None)
+        arguments = (os.fsencode(one), os.fsencode(other), _RENAME_EXCHANGE)
+    else:
+        swap = getattr(libc, "renameat2", None)
+        arguments = (
+            _AT_FDCWD,
+            os.fsencode(one),
+            _AT_FDCWD,
+            os.fsencode(other),
+            _RENAME_EXCHANGE,
+        )
+    if swap is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(one))
+    if swap(*arguments):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(other))
+
+
+def _can_exchange(folder: Path) -> bool:
+    one, other = folder / "one", folder / "other"
+    one.mkdir()
+    other.mkdir()
+    try:
+        exchange(one, other)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        one.rmdir()
+        other.rmdir()

@@ -1,0 +1,90 @@
+"""The receipt: what was put into an environment, from what, and how.
+
+Written last, so an environment with a receipt is whole. A JSON record at
+``.mvenv/receipt`` inside the environment; ``docs/store-format.md`` lists its keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mvenv.records import load_json, store_json
+
+__all__ = [
+    "BUILDING",
+    "FOLDER",
+    "RECEIPT",
+    "Installed",
+    "Receipt",
+    "read_receipt",
+    "write_receipt",
+]
+
+FOLDER = ".mvenv"
+"""Our own folder inside an environment."""
+RECEIPT = f"{FOLDER}/receipt"
+BUILDING = f"{FOLDER}/building"
+"""There while an environment is filled in place; locked while somebody does."""
+
+_KIND = "receipt"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """One distribution, as it was installed."""
+
+    name: str
+    version: str
+    wheel: str | None
+    """sha256 of its wheel; `None` for an editable."""
+    filename: str | None
+    """Of its wheel."""
+    shared: bool
+    """Its files come from the store."""
+    dist_info: str
+    """Folder of its metadata, below the environment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What is in an environment."""
+
+    id: str
+    path: str
+    """Of the environment, as written into its scripts."""
+    mvenv: str
+    """Version of mvenv that made it."""
+    store: str
+    boot_id: str
+    """The machine's run in which it was made."""
+    flushed: bool
+    """Its private files were flushed to the disk before it was made known."""
+    link_mode: str
+    lockfile: str | None
+    lockfile_sha256: str | None
+    interpreter: str
+    """The base interpreter."""
+    interpreter_version: str
+    distributions: tuple[Installed, ...]
+    generated: tuple[tuple[str, str, int], ...]
+    """Files written here and not linked: path, sha256, bytes."""
+
+
+def write_receipt(environment: Path, receipt: Receipt) -> None:
+    """Write the receipt into the environment's folder."""
+    store_json(environment / RECEIPT, _KIND, _FORMAT, asdict(receipt))
+
+
+def read_receipt(environment: Path) -> Receipt | None:
+    """Return the receipt, or `None` where there is none that can be trusted."""
+    value: dict[str, Any] | None = load_json(environment / RECEIPT, _KIND, _FORMAT)
+    if value is None:
+        return None
+    value["distributions"] = tuple(Installed(**one) for one in value["distributions"])
+    value["generated"] = tuple(
+        (path, sha256, size) for path, sha256, size in value["generated"]
+    )
+    return Receipt(**value)

@@ -1,0 +1,129 @@
+"""What stands where an environment is to be, before anything is touched."""
+
+from __future__ import annotations
+
+import enum
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from mvenv.env.receipt import BUILDING, Receipt, read_receipt
+from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
+
+__all__ = ["EnvironmentState", "Standing", "is_mount_point", "observe"]
+
+_REDIRECT_LIMIT = 4096
+"""Bytes of a redirect file: one path."""
+
+
+class Standing(enum.Enum):
+    """What is there."""
+
+    ABSENT = "nothing"
+    EMPTY = "an empty folder"
+    HALF_BUILT = "an environment that was never finished"
+    ENVIRONMENT = "a virtual environment"
+    FOREIGN = "a folder that is not a virtual environment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentState:
+    """The folder of an environment, observed."""
+
+    path: Path
+    """Absolute, as given: what is written into the environment's files."""
+    place: Path
+    """Where the folder really is: ``path``, or what it links to."""
+    standing: Standing
+    mount_point: bool
+    """It cannot be renamed or replaced, only filled."""
+    receipt: Receipt | None
+    redirected: bool
+    """``path`` was a file that names this folder (PEP 832)."""
+
+
+def observe(folder: Path) -> EnvironmentState:
+    """Look at ``folder`` and return what is there; touches nothing.
+
+    `EnvironmentExists` where a file is in the way, `SystemFault` where the folder
+    cannot be read.
+    """
+    path = Path(os.path.abspath(folder))
+    try:
+        redirected = path.is_file()
+        if redirected:
+            path = _follow_redirect(path)
+        return _observe(path, redirected=redirected)
+    except OSError as error:
+        raise SystemFault.from_os_error(error, "cannot look at the folder") from error
+
+
+def _observe(path: Path, *, redirected: bool) -> EnvironmentState:
+    place = Path(os.path.realpath(path)) if path.is_symlink() else path
+    try:
+        mode = place.lstat().st_mode
+    except FileNotFoundError:
+        standing = Standing.ABSENT
+    except NotADirectoryError:
+        raise EnvironmentFault(
+            f"`{path}` cannot be made: a file stands where one of its parents belongs",
+            hint="choose another folder",
+        ) from None
+    else:
+        if not stat.S_ISDIR(mode):
+            raise EnvironmentExists(
+                f"`{path}` is not a folder", hint="move it away, or choose another name"
+            )
+        standing = _standing(place)
+    return EnvironmentState(
+        path=path,
+        place=place,
+        standing=standing,
+        mount_point=standing is not Standing.ABSENT and is_mount_point(place),
+        receipt=read_receipt(place) if standing is Standing.ENVIRONMENT else None,
+        redirected=redirected,
+    )
+
+
+def _standing(place: Path) -> Standing:
+    # A new ext4 file system comes with lost+found.
+    names = set(os.listdir(place)) - {"lost+found"}
+    if not names:
+        return Standing.EMPTY
+    if (place / BUILDING).exists():
+        return Standing.HALF_BUILT
+    if "pyvenv.cfg" in names:
+        return Standing.ENVIRONMENT
+    return Standing.FOREIGN
+
+
+def _follow_redirect(path: Path) -> Path:
+    """Return the folder that a redirect file names (PEP 832)."""
+    content = path.read_bytes()[: _REDIRECT_LIMIT + 1]
+    line = content.rstrip(b"\r\n")
+    if not line or len(content) > _REDIRECT_LIMIT or b"\n" in line or b"\0" in line:
+        raise EnvironmentExists(
+            f"`{path}` is a file, and not one that names a folder (PEP 832)",
+            hint="move it away, or choose another name",
+        )
+    return Path(os.path.abspath(path.parent / os.fsdecode(line)))
+
+
+def is_mount_point(folder: Path) -> bool:
+    """Return whether something is mounted on ``folder``, bind mounts included.
+
+    `os.path.ismount` compares device numbers, which are equal across a bind mount.
+    """
+    try:
+        with open("/proc/self/mountinfo", "rb") as stream:
+            lines = stream.read().splitlines()
+    except OSError:
+        return os.path.ismount(folder)
+    wanted = os.fsencode(os.path.realpath(folder))
+    return any(_mounted_on(line) == wanted for line in lines)
+
+
+def _mounted_on(line: bytes) -> bytes:
+    # proc(5): space, tab, newline and backslash stand as octal escapes.
+    return line.split(b" ", 5)[4].decode("unicode_escape").encode("latin-1")

@@ -1,0 +1,143 @@
+"""One file from one open folder to another, in each of the modes.
+
+All functions make a new name and raise `FileExistsError` where it is taken; none
+ever opens an existing file for writing, so nothing is written through a link.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sys
+
+__all__ = ["copy_file", "hard_link", "reflink_file", "write_new"]
+
+_FICLONE = 0x40049409
+"""``ioctl_ficlone(2)``: ``_IOW(0x94, 9, int)``."""
+_CLONE_NOFOLLOW = 0x0001
+"""``clonefile(2)`` of macOS: never clone what a symbolic link points to."""
+_CHUNK = 1 << 20
+
+
+def hard_link(name: str, new: str, source: int, target: int) -> None:
+    """Give the file ``name`` in ``source`` the further name ``new`` in ``target``."""
+    os.link(name, new, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+
+
+def write_new(
+    content: bytes, new: str, target: int, *, mode: int, mtime_ns: int | None = None
+) -> None:
+    """Make the file ``new`` in the folder ``target``; on failure nothing is left."""
+    descriptor = _make(new, target)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        _finish(descriptor, mode, mtime_ns)
+    except BaseException:
+        _discard(descriptor, new, target)
+        raise
+    os.close(descriptor)
+
+
+def copy_file(
+    name: str, new: str, source: int, target: int, *, mode: int, mtime_ns: int
+) -> None:
+    """Copy a file, with ``mode`` and ``mtime_ns`` (`shutil` would lose either)."""
+    origin = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+    try:
+        descriptor = _make(new, target)
+        try:
+            while chunk := os.read(origin, _CHUNK):
+                view = memoryview(chunk)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+            _finish(descriptor, mode, mtime_ns)
+        except BaseException:
+            _discard(descriptor, new, target)
+            raise
+        os.close(descriptor)
+    finally:
+        os.close(origin)
+
+
+def reflink_file(
+    name: str, new: str, source: int, target: int, *, mode: int, mtime_ns: int
+) -> None:
+    """Make a private copy that shares its blocks; `OSError` where there is no way.
+
+    A reflink keeps neither mode nor mtime on Linux, so both are set.
+    """
+    if sys.platform == "darwin":
+        _clone_darwin(name, new, source, target, mode=mode, mtime_ns=mtime_ns)
+    elif sys.platform == "linux":
+        _clone_linux(name, new, source, target, mode=mode, mtime_ns=mtime_ns)
+    else:
+        _clone_extra(name, new, source, target, mode=mode, mtime_ns=mtime_ns)
+
+
+def _clone_linux(
+    name: str, new: str, source: int, target: int, *, mode: int, mtime_ns: int
+) -> None:
+    import fcntl
+
+    origin = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
+    try:
+        descriptor = _make(new, target)
+        try:
+            fcntl.ioctl(descriptor, _FICLONE, origin)
+            _finish(descriptor, mode, mtime_ns)
+        except BaseException:
+            _discard(descriptor, new, target)
+            raise
+        os.close(descriptor)
+    finally:
+        os.close(origin)
+
+
+def _clone_darwin(
+    name: str, new: str, source: int, target: int, *, mode: int, mtime_ns: int
+) -> None:
+    clone = ctypes.CDLL(None, use_errno=True).clonefileat
+    if clone(source, os.fsencode(name), target, os.fsencode(new), _CLONE_NOFOLLOW):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), new)
+    # A clone keeps the seal; a private copy is an ordinary file.
+    os.chmod(new, mode, dir_fd=target)
+    os.utime(new, ns=(mtime_ns, mtime_ns), dir_fd=target)
+
+
+def _clone_extra(
+    name: str, new: str, source: int, target: int, *, mode: int, mtime_ns: int
+) -> None:
+    try:
+        import reflink
+    except ImportError:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), new) from None
+    # That library deletes an existing destination when a clone fails: it is only
+    # ever given a name that we have just seen to be free.
+    if os.access(new, os.F_OK, dir_fd=target, follow_symlinks=False):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
+    try:
+        reflink.reflink(f"/dev/fd/{source}/{name}", f"/dev/fd/{target}/{new}")
+    except (reflink.ReflinkImpossibleError, NotImplementedError) as error:
+        raise OSError(errno.EOPNOTSUPP, str(error), new) from error
+    os.chmod(new, mode, dir_fd=target)
+    os.utime(new, ns=(mtime_ns, mtime_ns), dir_fd=target)
+
+
+def _make(new: str, target: int) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(new, flags, 0o600, dir_fd=target)
+
+
+def _finish(descriptor: int, mode: int, mtime_ns: int | None) -> None:
+    os.fchmod(descriptor, mode)
+    if mtime_ns is not None:
+        os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+
+
+def _discard(descriptor: int, new: str, target: int) -> None:
+    os.close(descriptor)
+    os.unlink(new, dir_fd=target)

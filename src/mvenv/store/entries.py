@@ -1,0 +1,254 @@
+"""Wheels in the store: found, taken in, verified, mended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from mvenv.errors import DamagedEntry
+from mvenv.hashes import CHUNK, digest_file
+from mvenv.store.durability import boot_id
+from mvenv.store.layout import StoreKey, StoreLayout
+from mvenv.store.runs import RunFolder, discard
+from mvenv.wheels.manifest import Manifest, ManifestFile
+
+__all__ = ["FileFault", "Mending", "StoredWheel", "WheelStore"]
+
+MANIFEST = "MANIFEST"
+SYNCED = "synced"
+TREE = "tree"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredWheel:
+    """One unpacked wheel: in a store, or private to one run."""
+
+    key: StoreKey
+    root: Path
+    manifest: Manifest
+
+    @property
+    def tree(self) -> Path:
+        """Return the folder of its files."""
+        return self.root / TREE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFault:
+    """A stored file that is not what its manifest says."""
+
+    file: ManifestFile
+    content: bool
+    """The bytes differ or are missing; otherwise only the mode or the stamp."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mending:
+    """What became of a wheel in which something was off."""
+
+    usable: bool
+    changed: tuple[str, ...]
+    """Files whose bytes were not the manifest's."""
+    kept: Path | None
+    """Where the changed files are now."""
+
+
+class WheelStore:
+    """The wheels of one store. Safe to use from threads and processes at once."""
+
+    def __init__(self, layout: StoreLayout, *, seal: bool = True) -> None:
+        self.layout = layout
+        self.seal = seal
+
+    def find(self, key: StoreKey) -> StoredWheel | None:
+        """Return the wheel, or `None` where it is not there or cannot be trusted.
+
+        An entry that was never flushed and comes from another run of the machine is
+        hashed whole first: a power cut may have taken its bytes.
+        """
+        wheel = self._load(key)
+        if wheel is None or self._is_durable(wheel):
+            return wheel
+        if self.verify(wheel):
+            return None
+        self.mark_synced(wheel)
+        return wheel
+
+    def _load(self, key: StoreKey) -> StoredWheel | None:
+        root = self.layout.entry(key)
+        try:
+            content = (root / MANIFEST).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        manifest = Manifest.from_bytes(content)
+        if manifest is None or manifest.sha256 != key:
+            return None
+        return StoredWheel(key=key, root=root, manifest=manifest)
+
+    def _is_durable(self, wheel: StoredWheel) -> bool:
+        this_boot = boot_id()
+        if this_boot and wheel.manifest.boot_id == this_boot:
+            return True
+        return (wheel.root / SYNCED).exists()
+
+    def mark_synced(self, wheel: StoredWheel) -> None:
+        """Put down that the wheel's bytes are on the disk; only after a flush."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        with contextlib.suppress(FileNotFoundError):
+            os.close(os.open(wheel.root / SYNCED, flags, 0o444))
+
+    @contextlib.contextmanager
+    def locked(self, key: StoreKey) -> Iterator[None]:
+        """Keep other threads and processes from taking in the same wheel."""
+        path = self.layout.lock(key)
+        with FileLock(path, thread_local=False):
+            yield
+
+    def ingest(
+        self, archive: Path, key: StoreKey, filename: str, run: RunFolder
+    ) -> StoredWheel:
+        """Take in a wheel file whose sha256 is ``key`` (verified by the caller).
+
+        The rename is the commit: a folder under its final name is complete. Whoever
+        comes second gets the wheel of who came first. `InvalidWheel` where it is
+        refused: nothing is left then.
+        """
+        with self.locked(key):
+            present = self.find(key)
+            if present is not None:
+                return present
+            staged = self.stage(archive, key, filename, run)
+            final = self.layout.entry(key)
+            if final.exists():
+                self._set_aside(key)
+            final.parent.mkdir(mode=0o755, exist_ok=True)
+            os.rename(staged.root, final)
+            return StoredWheel(key=key, root=final, manifest=staged.manifest)
+
+    def stage(
+        self, archive: Path, key: StoreKey, filename: str, run: RunFolder
+    ) -> StoredWheel:
+        """Unpack a wheel into the run's scratch folder, where nobody shares it."""
+        from mvenv.wheels.unpack import unpack
+
+        root = run.new_path()
+        root.mkdir(mode=0o755)
+        manifest = unpack(
+            archive,
+            filename=filename,
+            sha256=key,
+            destination=root / TREE,
+            seal=self.seal,
+            boot_id=boot_id(),
+            moment=int(time.time()),
+        )
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with open(os.open(root / MANIFEST, flags, 0o444), "wb") as stream:
+            stream.write(manifest.to_bytes())
+        return StoredWheel(key=key, root=root, manifest=manifest)
+
+    def verify(self, wheel: StoredWheel) -> tuple[FileFault, ...]:
+        """Hash every file and return those that are not what the manifest says."""
+        faults = []
+        for file in wheel.manifest.files:
+            path = wheel.tree / file.path
+            try:
+                seen = path.lstat()
+                regular = stat.S_ISREG(seen.st_mode)
+                right = regular and digest_file(path).sha256 == file.sha256
+            except FileNotFoundError:
+                right = False
+            if not right:
+                faults.append(FileFault(file=file, content=True))
+            elif (
+                stat.S_IMODE(seen.st_mode) != file.mode
+                or seen.st_mtime_ns != file.mtime_ns
+            ):
+                faults.append(FileFault(file=file, content=False))
+        return tuple(faults)
+
+    def mend(self, key: StoreKey) -> Mending:
+        """Make a wheel right again where its bytes are there; else set it aside."""
+        with self.locked(key):
+            wheel = self._load(key)
+            if wheel is None:
+                return Mending(usable=False, changed=(), kept=None)
+            faults = self.verify(wheel)
+            changed = tuple(fault.file.path for fault in faults if fault.content)
+            if changed:
+                return Mending(
+                    usable=False, changed=changed, kept=self._set_aside(key)
+                )
+            for fault in faults:
+                self._reseal(wheel, fault.file)
+            return Mending(usable=True, changed=(), kept=None)
+
+    def _reseal(self, wheel: StoredWheel, file: ManifestFile) -> None:
+        path = wheel.tree / file.path
+        path.chmod(file.mode)
+        os.utime(path, ns=(file.mtime_ns, file.mtime_ns))
+        if path.stat().st_mtime_ns != file.mtime_ns:
+            raise DamagedEntry(
+                f"the stamp of `{path}` cannot be set again: was the store moved to a"
+                " file system with coarser times?",
+                hint="use another store with `--store`",
+            )
+
+    def _set_aside(self, key: StoreKey) -> Path | None:
+        """Take a damaged entry out; return where its changed files were kept.
+
+        They may be the only copy of somebody's edit. Without a manifest nothing
+        tells which files those are, so all are kept.
+        """
+        final = self.layout.entry(key)
+        kept = self.layout.rescued / f"{key[:16]}-{time.time_ns()}"
+        wheel = self._load(key)
+        if wheel is None:
+            os.rename(final, kept)
+            return kept
+        rescued = False
+        for fault in self.verify(wheel):
+            path = wheel.tree / fault.file.path
+            if fault.content and path.is_file() and path.stat().st_size:
+                place = kept / fault.file.path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                os.link(path, place, follow_symlinks=False)
+                rescued = True
+        discard(self.layout, final)
+        return kept if rescued else None
+
+    def fresh_inode(self, wheel: StoredWheel, path: str, run: RunFolder) -> None:
+        """Give a stored file an inode of its own, since its old one is full.
+
+        Environments on the old inode are not damaged: it has the same bytes.
+        `DamagedEntry` where those are not the manifest's.
+        """
+        file = next(file for file in wheel.manifest.files if file.path == path)
+        place = wheel.tree / path
+        with self.locked(wheel.key):
+            if place.stat().st_nlink < _FRESH_ENOUGH:
+                return
+            copy = run.new_path()
+            with place.open("rb") as origin, copy.open("xb") as stream:
+                shutil.copyfileobj(origin, stream, CHUNK)
+                stream.flush()
+                # The entry is marked as flushed already.
+                os.fsync(stream.fileno())
+            if digest_file(copy).sha256 != file.sha256:
+                raise DamagedEntry(f"`{place}` is not what its manifest says")
+            copy.chmod(file.mode)
+            os.utime(copy, ns=(file.mtime_ns, file.mtime_ns))
+            os.replace(copy, place)
+
+
+_FRESH_ENOUGH = 100
+"""Links: fewer than any file system's limit, so another process was faster."""
+

@@ -1,0 +1,158 @@
+"""Where things are in a store, and whether a folder may be used as one."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NewType
+
+from mvenv.errors import StoreError, SystemFault
+from mvenv.records import replace_bytes
+
+__all__ = ["FORMAT", "StoreKey", "StoreLayout", "open_layout", "store_key"]
+
+FORMAT = 1
+
+StoreKey = NewType("StoreKey", str)
+"""The sha256 of a wheel file, lower-case hexadecimal."""
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+_FOLDERS = (
+    "wheels",
+    "builds",
+    "plans",
+    "interpreters",
+    "envs",
+    "tmp",
+    "trash",
+    "rescued",
+    "locks",
+)
+_CACHEDIR_TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
+# This folder is a store of mvenv: backup tools may leave it out.
+# See https://bford.info/cachedir/
+"""
+
+
+def store_key(text: str) -> StoreKey:
+    """Return ``text`` as a key; `StoreError` where it is none."""
+    if not _KEY.fullmatch(text):
+        raise StoreError(f"`{text}` is not a sha256")
+    return StoreKey(text)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLayout:
+    """The folders of one store."""
+
+    root: Path
+
+    def entry(self, key: StoreKey) -> Path:
+        """Return the folder of a wheel, there or not."""
+        return self.root / "wheels" / key[:2] / key
+
+    def lock(self, name: str) -> Path:
+        """Return the file that is locked for ``name``."""
+        return self.root / "locks" / f"{name}.lock"
+
+    @property
+    def interpreters(self) -> Path:
+        """Return the folder of what inspecting interpreters said."""
+        return self.root / "interpreters"
+
+    @property
+    def builds(self) -> Path:
+        """Return the folder that says which wheel was built from which source."""
+        return self.root / "builds"
+
+    @property
+    def envs(self) -> Path:
+        """Return the registry: one record for each environment."""
+        return self.root / "envs"
+
+    @property
+    def tmp(self) -> Path:
+        """Return the folder of runs under way."""
+        return self.root / "tmp"
+
+    @property
+    def trash(self) -> Path:
+        """Return the folder of what is about to be deleted."""
+        return self.root / "trash"
+
+    @property
+    def rescued(self) -> Path:
+        """Return the folder of changed files that were taken out of wheels."""
+        return self.root / "rescued"
+
+
+def open_layout(root: Path) -> StoreLayout:
+    """Return the store at ``root``, made if it is not there.
+
+    `StoreError` where it is of a newer format, belongs to another user, or can be
+    written by others (who could then put code into everybody's environments).
+    """
+    layout = StoreLayout(root)
+    try:
+        if not _is_complete(root):
+            _make(root)
+        _check_owner(root)
+        _check_format(root)
+    except OSError as error:
+        fault = SystemFault.from_os_error(error, "cannot use the store")
+        fault.hint = "choose another place with `--store` or MVENV_STORE"
+        raise fault from error
+    return layout
+
+
+def _is_complete(root: Path) -> bool:
+    # FORMAT is written last, so one look is enough on every later run.
+    return (root / "FORMAT").exists()
+
+
+def _make(root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise StoreError(f"`{root}` is not a folder")
+    root.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _check_owner(root)
+    foreign = {entry.name for entry in root.iterdir()}
+    foreign -= {*_FOLDERS, "CACHEDIR.TAG", ".gitignore", "lost+found"}
+    if any(not name.startswith((".FORMAT", ".CACHEDIR", "..git")) for name in foreign):
+        raise StoreError(
+            f"`{root}` holds other things already: {', '.join(sorted(foreign)[:3])}",
+            hint="give the store a folder of its own",
+        )
+    for name in _FOLDERS:
+        (root / name).mkdir(mode=0o755, exist_ok=True)
+    replace_bytes(root / "CACHEDIR.TAG", _CACHEDIR_TAG)
+    replace_bytes(root / ".gitignore", b"*\n")
+    replace_bytes(root / "FORMAT", b"mvenv store %d\n" % FORMAT)
+
+
+def _check_owner(root: Path) -> None:
+    seen = root.stat()
+    if seen.st_uid != os.geteuid():
+        raise StoreError(
+            f"the store `{root}` belongs to another user (uid {seen.st_uid});"
+            f" it is never written by uid {os.geteuid()}",
+            hint="choose a store of your own with `--store` or MVENV_STORE",
+        )
+    if seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StoreError(
+            f"the store `{root}` can be written by other users, who could put code"
+            " into your environments",
+            hint=f"`chmod go-w {root}`, if you trust what is in it",
+        )
+
+
+def _check_format(root: Path) -> None:
+    text = (root / "FORMAT").read_text(encoding="utf-8", errors="replace")
+    if text != f"mvenv store {FORMAT}\n":
+        raise StoreError(
+            f"the store `{root}` has the format `{text.strip()[:60]}`, which this"
+            f" version does not know (it knows `mvenv store {FORMAT}`)",
+            hint="upgrade mvenv, or choose another store with `--store`",
+        )
