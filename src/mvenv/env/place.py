@@ -13,8 +13,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import secrets
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +21,11 @@ from typing import Protocol
 from mvenv.env.receipt import BUILDING, FOLDER
 from mvenv.env.state import EnvironmentState, Standing
 from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
+from mvenv.scratch import ScratchFolder, sweep_scratch
 
 __all__ = ["Place", "open_place"]
 
 _PREFIX = ".mvenv-build-"
-_LOCK = "lock"
 _NEW = "new"
 _NOT_BESIDE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _RENAME_EXCHANGE = 2
@@ -63,7 +61,7 @@ def open_place(
     _check_free(state, clear=clear)
     made = _make_parents(state.place.parent)
     try:
-        sweep_siblings(state.place.parent)
+        sweep_scratch(state.place.parent, _PREFIX)
         holder = None if state.mount_point else _make_holder(state)
         if holder is None:
             with _in_place(state, clear=clear, fingerprint=fingerprint) as place:
@@ -108,34 +106,25 @@ def _make_parents(parent: Path) -> list[Path]:
     return made
 
 
-class _Holder:
-    """A hidden folder beside the environment, locked by its owner while it lives."""
+class _Holder(ScratchFolder):
+    """A hidden folder beside the environment, with the new one in it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir(mode=0o755)
+    def __init__(self, parent: Path) -> None:
+        super().__init__(parent, _PREFIX, mode=0o755)
         try:
-            # The first file keeps the rest out of version control.
-            (path / ".gitignore").write_bytes(b"*\n")
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._lock = os.open(path / _LOCK, flags, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            (path / _NEW).mkdir(mode=0o755)
+            # Keeps the rest out of version control while it is built.
+            (self.path / ".gitignore").write_bytes(b"*\n")
+            (self.path / _NEW).mkdir(mode=0o755)
         except BaseException:
-            shutil.rmtree(path, ignore_errors=True)
+            self.remove()
             raise
-
-    def remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
 
 
 def _make_holder(state: EnvironmentState) -> _Holder | None:
     """Return a holder, or `None` where the environment must be filled in place."""
-    path = state.place.parent / f"{_PREFIX}{secrets.token_hex(4)}"
     present = state.standing is not Standing.ABSENT
     try:
-        holder = _Holder(path)
+        holder = _Holder(state.place.parent)
     except OSError as error:
         if present and error.errno in _NOT_BESIDE:
             return None
@@ -146,24 +135,6 @@ def _make_holder(state: EnvironmentState) -> _Holder | None:
         holder.remove()
         return None
     return holder
-
-
-def sweep_siblings(parent: Path) -> None:
-    """Delete what killed runs left beside environments in ``parent``."""
-    with contextlib.suppress(OSError):
-        for entry in list(os.scandir(parent)):
-            if entry.name.startswith(_PREFIX) and entry.is_dir(follow_symlinks=False):
-                _sweep_one(Path(entry.path))
-
-
-def _sweep_one(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(lock)
 
 
 class _Beside:

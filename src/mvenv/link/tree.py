@@ -223,9 +223,7 @@ class Linker:
         else:
             bits = 0o755 if file.executable else 0o644
             make = reflink_file if mode is LinkMode.REFLINK else copy_file
-            make(
-                file.source, new, source, target, mode=bits, mtime_ns=file.mtime_ns
-            )
+            make(file.source, new, source, target, mode=bits, mtime_ns=file.mtime_ns)
         if self._replace:
             replace_name(new, file.target, target)
 
@@ -247,9 +245,7 @@ def replace_name(new: str, old: str, folder: int) -> None:
     try:
         os.rename(new, old, src_dir_fd=folder, dst_dir_fd=folder)
     except IsADirectoryError as error:
-        raise SystemFault(
-            f"a folder stands where the file `{old}` belongs"
-        ) from error
+        raise SystemFault(f"a folder stands where the file `{old}` belongs") from error
     try:
         os.unlink(new, dir_fd=folder)
     except FileNotFoundError:

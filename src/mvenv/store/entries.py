@@ -184,9 +184,7 @@ class WheelStore:
             faults = self.verify(wheel)
             changed = tuple(fault.file.path for fault in faults if fault.content)
             if changed:
-                return Mending(
-                    usable=False, changed=changed, kept=self._set_aside(key)
-                )
+                return Mending(usable=False, changed=changed, kept=self._set_aside(key))
             for fault in faults:
                 self._reseal(wheel, fault.file)
             return Mending(usable=True, changed=(), kept=None)
@@ -251,4 +249,3 @@ class WheelStore:
 
 _FRESH_ENOUGH = 100
 """Links: fewer than any file system's limit, so another process was faster."""
-

@@ -1,0 +1,105 @@
+"""Scratch folders that belong to a living process, and the sweep of dead ones.
+
+A folder lives as long as the lock file in it is locked. Process numbers would say
+nothing across containers that share a disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Self
+
+__all__ = ["ScratchFolder", "sweep_scratch"]
+
+_LOCK = ".lock"
+
+
+class ScratchFolder:
+    """A folder of a new name in ``parent``, deleted with the context.
+
+    `OSError` where it cannot be made; nothing is left then.
+    """
+
+    def __init__(self, parent: Path, prefix: str, *, mode: int = 0o700) -> None:
+        self._parent = parent
+        self._prefix = prefix
+        self._mode = mode
+        self._count = 0
+        self._lock = -1
+        self.path = parent
+        while not self._claim():
+            pass
+
+    def _claim(self) -> bool:
+        """Make and lock a folder; false where a sweep took it before the lock."""
+        self.path = self._parent / f"{self._prefix}{secrets.token_hex(4)}"
+        self.path.mkdir(mode=self._mode)
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._lock = os.open(self.path / _LOCK, flags, 0o600)
+        except FileNotFoundError:
+            return False
+        except BaseException:
+            self.path.rmdir()
+            raise
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            if os.path.samestat(os.stat(self.path / _LOCK), os.fstat(self._lock)):
+                return True
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            self.remove()
+            raise
+        os.close(self._lock)
+        return False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def new_path(self) -> Path:
+        """Return a path in the folder that nothing has yet. Not for threads."""
+        self._count += 1
+        return self.path / str(self._count)
+
+    def remove(self) -> None:
+        """Delete the folder; what cannot be deleted now is swept by a later run."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def sweep_scratch(parent: Path, prefix: str) -> None:
+    """Delete the scratch folders in ``parent`` whose owners are dead."""
+    with contextlib.suppress(OSError):
+        with os.scandir(parent) as entries:
+            found = [
+                Path(entry.path)
+                for entry in entries
+                if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False)
+            ]
+        for folder in found:
+            _sweep_one(folder)
+
+
+def _sweep_one(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        try:
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            # Killed before its lock was made, or about to make it: then it sees
+            # that the folder is gone and makes another.
+            folder.rmdir()
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
