@@ -1,0 +1,1 @@
+"""What the tests are made with: real wheels, real indexes, real file systems."""
