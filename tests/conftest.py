@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.filesystems import MOUNTED_KINDS, Filesystems
 from kit.indexes import IndexMaker
 from kit.interpreters import Interpreters, find_interpreters
 from kit.lockfiles import PoetryLockWriter, PylockWriter
@@ -29,6 +30,13 @@ def _own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "VIRTUAL_ENV"):
             patch.delenv(name, raising=False)
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that mount, so that none is forgotten."""
+    for item in items:
+        if "filesystems" in getattr(item, "fixturenames", ()):
+            item.add_marker("filesystems")
 
 
 @pytest.fixture
@@ -73,3 +81,19 @@ def write_poetry_lock(tmp_path: Path) -> PoetryLockWriter:
 def interpreters() -> Interpreters:
     """Return the interpreters of this machine."""
     return find_interpreters()
+
+
+@pytest.fixture(scope="session")
+def filesystems(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filesystems]:
+    """Mount real file systems; skipped without root, see `kit.filesystems`."""
+    mounted = Filesystems(tmp_path_factory.mktemp("filesystems"))
+    try:
+        yield mounted
+    finally:
+        mounted.close()
+
+
+@pytest.fixture(params=MOUNTED_KINDS)
+def each_filesystem(filesystems: Filesystems, request: pytest.FixtureRequest) -> Path:
+    """Return a new folder on each kind of file system, one after the other."""
+    return filesystems.folder(request.param)
