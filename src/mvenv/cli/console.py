@@ -1,0 +1,198 @@
+"""What a person sees: messages, progress, errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mvenv.errors import (
+    BuildError,
+    FileNotOffered,
+    HashMismatch,
+    LockfileError,
+    MvenvError,
+    NoCompatibleFile,
+    SeveralErrors,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+__all__ = ["Console"]
+
+_OUTPUT_LINES = 40
+"""Lines of a back end's output that an error shows; the cause is near the end."""
+
+
+class _Step:
+    """One progress bar, or nothing."""
+
+    def __init__(self, progress: Progress | None, task: Any) -> None:
+        self._progress = progress
+        self._task = task
+
+    def advance(self, amount: int) -> None:
+        """Move the bar."""
+        if self._progress is not None:
+            self._progress.advance(self._task, amount)
+
+
+class Console:
+    """A reporter that writes to the terminal; results go to stdout, the rest not.
+
+    ``verbosity``: -1 only errors, 0 what matters, 1 details too.
+    """
+
+    def __init__(self, *, verbosity: int = 0, as_json: bool = False) -> None:
+        self.verbosity = verbosity
+        self.as_json = as_json
+        self.warnings: list[str] = []
+        self._lock = threading.Lock()
+        self._progress: Progress | None = None
+
+    def note(self, message: str) -> None:
+        """Tell something a user may want to know."""
+        if self.verbosity >= 0 and not self.as_json:
+            self._line(message)
+
+    def warn(self, message: str) -> None:
+        """Tell something a user should know."""
+        with self._lock:
+            self.warnings.append(message)
+        if self.verbosity >= 0 and not self.as_json:
+            self._line(f"{click.style('warning:', fg='yellow', bold=True)} {message}")
+
+    def detail(self, message: str) -> None:
+        """Tell something only shown with ``-v``."""
+        if self.verbosity > 0 and not self.as_json:
+            self._line(click.style(message, dim=True))
+
+    def result(self, text: str, value: dict[str, Any]) -> None:
+        """Print what came out: text for people, one JSON object for programs."""
+        if self.as_json:
+            value = {**value, "warnings": self.warnings}
+            click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        elif self.verbosity >= 0:
+            click.echo(text)
+
+    def error(self, error: MvenvError) -> None:
+        """Print an error: what happened, what was kept, what to do next."""
+        if self.as_json:
+            value = {"error": _error_value(error), "warnings": self.warnings}
+            click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+            return
+        for line in _error_lines(error):
+            self._line(line)
+
+    @contextmanager
+    def task(self, label: str, total: int | None) -> Iterator[_Step]:
+        """Show a bar on a terminal, else one quiet line."""
+        shown = self.verbosity >= 0 and not self.as_json
+        if not shown or not sys.stderr.isatty():
+            if shown:
+                self._line(label)
+            yield _Step(None, None)
+            return
+        with self._bars() as progress:
+            task = progress.add_task(label, total=total)
+            try:
+                yield _Step(progress, task)
+            finally:
+                progress.remove_task(task)
+
+    @contextmanager
+    def _bars(self) -> Iterator[Progress]:
+        """Give the one live display; nested tasks are further rows in it."""
+        with self._lock:
+            outer = self._progress is None
+            progress = self._progress = self._progress or _new_progress()
+        if outer:
+            progress.start()
+        try:
+            yield progress
+        finally:
+            if outer:
+                progress.stop()
+                self._progress = None
+
+    def _line(self, text: str) -> None:
+        with self._lock:
+            if self._progress is not None:
+                from rich.text import Text
+
+                self._progress.console.print(Text.from_ansi(text))
+            else:
+                click.echo(text, err=True)
+
+
+def _new_progress() -> Progress:
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        console=RichConsole(stderr=True),
+        transient=True,
+    )
+
+
+def _error_lines(error: MvenvError, *, indent: str = "") -> Iterator[str]:
+    if isinstance(error, SeveralErrors):
+        yield f"{indent}{_label()} {error.message}"
+        for one in error.errors:
+            yield ""
+            yield from _error_lines(one, indent=indent + "  ")
+        return
+    yield f"{indent}{_label()} {error.message}"
+    for line in _facts(error):
+        yield f"{indent}  {line}"
+    if error.kept:
+        yield f"{indent}  kept: {error.kept}"
+    if error.hint:
+        yield ""
+        yield f"{indent}{click.style('hint:', fg='cyan', bold=True)} {error.hint}"
+
+
+def _label() -> str:
+    return click.style("error:", fg="red", bold=True)
+
+
+def _facts(error: MvenvError) -> Iterator[str]:
+    if isinstance(error, LockfileError) and error.place:
+        yield f"at {error.place}"
+    if isinstance(error, (NoCompatibleFile, FileNotOffered)):
+        yield from (f"- {one}" for one in error.rejections)
+    if isinstance(error, HashMismatch):
+        yield f"expected {' or '.join(error.expected)}"
+        yield f"     got {error.actual}"
+    if isinstance(error, BuildError) and error.output:
+        lines = error.output.rstrip().splitlines()
+        if len(lines) > _OUTPUT_LINES:
+            yield f"… {len(lines) - _OUTPUT_LINES} lines before these"
+        yield from (f"| {line}" for line in lines[-_OUTPUT_LINES:])
+
+
+def _error_value(error: MvenvError) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "exit_code": error.exit_code,
+    }
+    if isinstance(error, SeveralErrors):
+        value["errors"] = [_error_value(one) for one in error.errors]
+    facts = list(_facts(error))
+    if facts:
+        value["facts"] = facts
+    if error.kept:
+        value["kept"] = error.kept
+    if error.hint:
+        value["hint"] = error.hint
+    return value

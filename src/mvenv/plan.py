@@ -1,0 +1,386 @@
+"""What will be done, as a value: pure, and free of the environment's path.
+
+Whatever depends on where the environment will be (scripts, RECORD rows of scripts,
+the bare environment) is kept as what it is made from, and made when the plan is
+applied; so one plan serves every environment of the same lock and interpreter.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mvenv.env.receipt import FOLDER, Installed
+from mvenv.errors import MvenvError, PlanConflict, SeveralErrors
+from mvenv.hashes import digest_bytes
+from mvenv.link.tree import FileLink, FolderLinks
+from mvenv.store.entries import StoredWheel
+from mvenv.target import Scheme
+from mvenv.wheels.facts import EntryPoint, WheelFacts
+from mvenv.wheels.layout import Placing, WheelLayout, layout_wheel
+from mvenv.wheels.record import record_row
+
+__all__ = [
+    "Conflict",
+    "LiftedFile",
+    "Plan",
+    "PlannedFile",
+    "PlannedRecord",
+    "PlannedScript",
+    "Provided",
+    "make_plan",
+]
+
+
+class LiftedFile(NamedTuple):
+    """A file of an editable install, taken from a scratch environment."""
+
+    path: str
+    """Below the environment, "/" between."""
+    content: bytes
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provided:
+    """One distribution, ready to be installed."""
+
+    name: str
+    version: str
+    dist_info: str
+    """Name of its metadata folder."""
+    console: tuple[EntryPoint, ...]
+    gui: tuple[EntryPoint, ...]
+    direct_url: bytes | None
+    """Content of ``direct_url.json`` (PEP 610), where it is not from an index."""
+    wheel: StoredWheel | None = None
+    facts: WheelFacts | None = None
+    shared: bool = True
+    """Its files may be hard links; never for local folders."""
+    lifted: tuple[LiftedFile, ...] = ()
+    """In place of a wheel: the files of an editable install."""
+
+
+class PlannedFile(NamedTuple):
+    """A file to write."""
+
+    path: str
+    content: bytes
+    executable: bool
+
+
+class PlannedScript(NamedTuple):
+    """A script to write behind the shebang of the environment's interpreter."""
+
+    path: str
+    body: bytes
+    arguments: bytes
+    """What follows the interpreter in the shebang."""
+
+
+class PlannedRecord(NamedTuple):
+    """A RECORD to write: rows known now, and files whose rows are known later."""
+
+    path: str
+    site: str
+    """The folder that its paths are relative to."""
+    rows: str
+    scripts: tuple[str, ...]
+    """Paths of scripts, below the environment."""
+
+
+class Conflict(NamedTuple):
+    """One path that several distributions ship with different content."""
+
+    path: str
+    winner: str
+    losers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that is to be made; paths are below the environment, "/" between."""
+
+    folders: tuple[str, ...]
+    """Parents first."""
+    links: tuple[FolderLinks, ...]
+    late_links: tuple[FolderLinks, ...]
+    """``.pth`` files: Python runs them, so everything else is there before them."""
+    files: tuple[PlannedFile, ...]
+    scripts: tuple[PlannedScript, ...]
+    records: tuple[PlannedRecord, ...]
+    conflicts: tuple[Conflict, ...]
+    distributions: tuple[Installed, ...]
+    wheels: tuple[StoredWheel, ...]
+
+    def paths(self) -> frozenset[str]:
+        """Return every path that the plan makes."""
+        linked = (
+            f"{folder.target}/{file.target}" if folder.target else file.target
+            for folder in itertools.chain(self.links, self.late_links)
+            for file in folder.files
+        )
+        written = (one.path for one in (*self.files, *self.scripts, *self.records))
+        return frozenset(itertools.chain(self.folders, linked, written))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """One distribution's wish for one path."""
+
+    owner: int
+    path: str
+    sha256: str
+    size: int
+    link: tuple[str, FileLink] | None = None
+    late: bool = False
+    file: PlannedFile | None = None
+    script: PlannedScript | None = None
+
+
+def make_plan(
+    distributions: Sequence[Provided], scheme: Scheme, *, reserved: frozenset[str]
+) -> Plan:
+    """Return the plan that installs ``distributions``, in the lockfile's order.
+
+    Where two ship one path with different content the later wins, as it would with
+    pip, and the plan says so. ``reserved`` are the bare environment's own paths.
+    `PlanConflict` where no order could meet all wishes.
+    """
+    claims: list[_Claim] = []
+    installed: list[Installed] = []
+    sites: list[str] = []
+    for owner, one in enumerate(distributions):
+        site = _site(one, scheme)
+        mine = _claims_of(owner, one, scheme, site)
+        claims += mine
+        sites.append(site)
+        installed.append(_installed(one, site))
+    winners, conflicts = _settle(claims, distributions)
+    _check(winners, distributions, reserved)
+    return Plan(
+        folders=_folders(winners),
+        links=_group(claim for claim in winners.values() if not claim.late),
+        late_links=_group(claim for claim in winners.values() if claim.late),
+        files=tuple(one.file for one in winners.values() if one.file is not None),
+        scripts=tuple(one.script for one in winners.values() if one.script),
+        records=_records(claims, winners, distributions, sites),
+        conflicts=conflicts,
+        distributions=tuple(installed),
+        wheels=tuple(one.wheel for one in distributions if one.wheel is not None),
+    )
+
+
+def _site(one: Provided, scheme: Scheme) -> str:
+    pure = one.facts is None or one.facts.root_is_purelib
+    return scheme.purelib if pure else scheme.platlib
+
+
+def _installed(one: Provided, site: str) -> Installed:
+    wheel = one.wheel
+    return Installed(
+        name=one.name,
+        version=one.version,
+        wheel=wheel.key if wheel else None,
+        filename=wheel.manifest.filename if wheel else None,
+        shared=one.shared and wheel is not None,
+        dist_info=f"{site}/{one.dist_info}",
+    )
+
+
+def _claims_of(
+    owner: int, one: Provided, scheme: Scheme, site: str
+) -> list[_Claim]:
+    claims: list[_Claim] = []
+    if one.wheel is not None and one.facts is not None:
+        laid_out = layout_wheel(one.wheel.manifest, one.facts, scheme)
+        claims += _wheel_claims(owner, one, one.wheel, laid_out)
+    claims += [_file_claim(owner, PlannedFile(*lifted)) for lifted in one.lifted]
+    claims += [
+        _script_claim(
+            owner, f"{scheme.scripts}/{point.name}", point.launcher_body(), b""
+        )
+        for point in (*one.console, *one.gui)
+    ]
+    folder = f"{site}/{one.dist_info}"
+    written = {"INSTALLER": b"mvenv\n", "REQUESTED": b""}
+    if one.direct_url is not None:
+        written["direct_url.json"] = one.direct_url
+    claims += [
+        _file_claim(owner, PlannedFile(f"{folder}/{name}", content, False))
+        for name, content in written.items()
+    ]
+    # A wheel that ships what the installer writes (or an entry point under the name
+    # of a script it also has) has to yield: the last claim of one owner stands.
+    return list({claim.path: claim for claim in claims}.values())
+
+
+def _wheel_claims(
+    owner: int, one: Provided, wheel: StoredWheel, laid_out: WheelLayout
+) -> list[_Claim]:
+    tree = str(wheel.tree)
+    claims = []
+    for row in laid_out.rows:
+        file = row.file
+        if row.how is Placing.DROPPED:
+            continue
+        if row.how is Placing.REWRITE:
+            body, arguments = laid_out.rewritten[row.source]
+            claims.append(_script_claim(owner, row.target, body, arguments))
+            continue
+        folder, _, name = row.source.rpartition("/")
+        link = FileLink(
+            source=name,
+            target=row.target.rpartition("/")[2],
+            size=file.size,
+            mode=file.mode,
+            mtime_ns=file.mtime_ns,
+            private=not one.shared or row.how is not Placing.LINK,
+            executable=row.executable,
+        )
+        source = f"{tree}/{folder}" if folder else tree
+        claims.append(
+            _Claim(
+                owner,
+                row.target,
+                file.sha256,
+                file.size,
+                link=(source, link),
+                late=row.is_pth,
+            )
+        )
+    return claims
+
+
+def _file_claim(owner: int, file: PlannedFile) -> _Claim:
+    digest = digest_bytes(file.content)
+    return _Claim(owner, file.path, digest.sha256, digest.size, file=file)
+
+
+def _script_claim(owner: int, path: str, body: bytes, arguments: bytes) -> _Claim:
+    # The digest only tells equal scripts from others; RECORD gets the real one.
+    digest = digest_bytes(arguments + b"\n" + body)
+    script = PlannedScript(path, body, arguments)
+    return _Claim(owner, path, digest.sha256, -1, script=script)
+
+
+def _settle(
+    claims: Iterable[_Claim], distributions: Sequence[Provided]
+) -> tuple[dict[str, _Claim], tuple[Conflict, ...]]:
+    """Return who gets each path, and where others wished for something else."""
+    winners: dict[str, _Claim] = {}
+    contested: dict[str, list[_Claim]] = {}
+    for claim in claims:
+        other = winners.get(claim.path)
+        if other is not None and other.sha256 != claim.sha256:
+            contested.setdefault(claim.path, [other]).append(claim)
+        if other is None or other.sha256 != claim.sha256:
+            # The winner is linked where its last owner stands in the order.
+            winners.pop(claim.path, None)
+            winners[claim.path] = claim
+    conflicts = [
+        Conflict(
+            path,
+            distributions[those[-1].owner].name,
+            tuple(
+                dict.fromkeys(distributions[claim.owner].name for claim in those[:-1])
+            ),
+        )
+        for path, those in sorted(contested.items())
+    ]
+    return winners, tuple(conflicts)
+
+
+def _check(
+    winners: dict[str, _Claim],
+    distributions: Sequence[Provided],
+    reserved: frozenset[str],
+) -> None:
+    problems: list[MvenvError] = []
+    folders = _parents(winners)
+    for path, claim in winners.items():
+        name = distributions[claim.owner].name
+        if path in reserved or path.split("/", 1)[0] == FOLDER:
+            problems.append(
+                PlanConflict(
+                    f"`{name}` ships `{path}`, which is part of the environment itself"
+                )
+            )
+        elif path in folders:
+            problems.append(
+                PlanConflict(
+                    f"`{name}` ships the file `{path}`, which is a folder of another"
+                    " distribution"
+                )
+            )
+    if problems:
+        raise SeveralErrors.unless_one(problems)
+
+
+def _parents(paths: Iterable[str]) -> dict[str, None]:
+    """Return every folder above ``paths``, parents first in each chain."""
+    known: dict[str, None] = {}
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        missing = []
+        while folder and folder not in known:
+            missing.append(folder)
+            folder = folder.rpartition("/")[0]
+        known.update(dict.fromkeys(reversed(missing)))
+    return known
+
+
+def _folders(winners: dict[str, _Claim]) -> tuple[str, ...]:
+    return tuple(_parents(winners))
+
+
+def _group(claims: Iterable[_Claim]) -> tuple[FolderLinks, ...]:
+    """Return links by the folder they come from and the folder they go to."""
+    groups: dict[tuple[str, str], list[FileLink]] = {}
+    for claim in claims:
+        if claim.link is not None:
+            source, link = claim.link
+            target = claim.path.rpartition("/")[0]
+            groups.setdefault((source, target), []).append(link)
+    return tuple(
+        FolderLinks(source, target, tuple(files))
+        for (source, target), files in groups.items()
+    )
+
+
+def _records(
+    claims: Iterable[_Claim],
+    winners: dict[str, _Claim],
+    distributions: Sequence[Provided],
+    sites: Sequence[str],
+) -> tuple[PlannedRecord, ...]:
+    """Return a RECORD for each distribution: true for what will really be there.
+
+    A path that another distribution won is listed with the bytes that stand there.
+    """
+    rows: list[list[str]] = [[] for _ in distributions]
+    scripts: list[list[str]] = [[] for _ in distributions]
+    for claim in claims:
+        winner = winners[claim.path]
+        if winner.script is not None:
+            scripts[claim.owner].append(claim.path)
+        else:
+            site = sites[claim.owner]
+            row = record_row(claim.path, winner.sha256, winner.size, site)
+            rows[claim.owner].append(row)
+    records = []
+    for owner, one in enumerate(distributions):
+        site = sites[owner]
+        folder = f"{site}/{one.dist_info}"
+        own = record_row(f"{folder}/RECORD", None, None, site)
+        records.append(
+            PlannedRecord(
+                f"{folder}/RECORD",
+                site,
+                "".join([*rows[owner], own]),
+                tuple(scripts[owner]),
+            )
+        )
+    return tuple(records)
