@@ -31,8 +31,6 @@ alone turns them into words. One exit code per family, documented in
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 __all__ = [
     "BuildError",
     "DamagedEntry",
@@ -66,7 +64,7 @@ class MvenvError(Exception):
     or left as it was.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
     def __init__(
         self, message: str, *, hint: str | None = None, kept: str | None = None
@@ -83,6 +81,7 @@ class SeveralErrors(MvenvError):
     def __init__(self, errors: tuple[MvenvError, ...]) -> None:
         super().__init__(f"{len(errors)} problems")
         self.errors = errors
+        self.exit_code = errors[0].exit_code
 
     @classmethod
     def unless_one(cls, errors: list[MvenvError]) -> MvenvError:

@@ -5,6 +5,7 @@ The one door to `xxhash`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from dataclasses import dataclass
@@ -75,8 +76,9 @@ def digest_bytes(content: bytes) -> Digest:
 
 def digest_file(path: str | os.PathLike[str], *, dir_fd: int | None = None) -> Digest:
     """Return the digest of the file at ``path``; `OSError` where it cannot be read."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dir_fd)
-    with open(descriptor, "rb", buffering=0) as stream:
+    # An opener, since `open` closes what that gives it when the path is a folder.
+    opener = functools.partial(os.open, dir_fd=dir_fd)
+    with open(path, "rb", buffering=0, opener=opener) as stream:
         reader = DigestingReader(stream)
         while reader.read(CHUNK):
             pass

@@ -31,18 +31,17 @@ _counter = itertools.count()
 
 def seal_record(kind: str, version: int, payload: bytes) -> bytes:
     """Return ``payload`` behind its header."""
-    return b"mvenv %s %d %s\n%s" % (
-        kind.encode(),
-        version,
-        quick_digest(payload).encode(),
-        payload,
-    )
+    return b"%s\n%s" % (_header(kind, version, payload), payload)
+
+
+def _header(kind: str, version: int, payload: bytes) -> bytes:
+    return f"mvenv {kind} {version} {quick_digest(payload)}".encode()
 
 
 def unseal_record(kind: str, version: int, content: bytes) -> bytes | None:
     """Return the payload, or `None` where kind, version or checksum are off."""
     header, newline, payload = content.partition(b"\n")
-    if not newline or header != seal_record(kind, version, payload)[: len(header)]:
+    if not newline or header != _header(kind, version, payload):
         return None
     return payload
 
