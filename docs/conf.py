@@ -1,0 +1,20 @@
+"""How the documentation is built: `python3 dev.py docs`."""
+
+import re
+from pathlib import Path
+
+_source = Path(__file__).parents[1] / "src/mvenv/__init__.py"
+_version = re.search(r'__version__ = "(.+)"', _source.read_text(encoding="utf-8"))
+assert _version, "mvenv has no version"  # noqa: S101  the build must stop here
+
+project = "mvenv"
+author = "the mvenv developers"
+release = version = _version[1]
+extensions = ["myst_parser"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+# Links to headings: [exit codes](cli.md#exit-codes)
+myst_heading_anchors = 3
+nitpicky = True
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "mvenv"
