@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,12 @@ class Interpreters:
 
 def _pyenv() -> Iterator[FoundInterpreter]:
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    for executable in root.glob("versions/*/bin/python"):
+    # Tests may run with another HOME, but by one of pyenv's interpreters.
+    siblings = Path(sys.base_prefix).parent
+    for executable in {
+        *root.glob("versions/*/bin/python"),
+        *(siblings.glob("*/bin/python") if siblings.name == "versions" else ()),
+    }:
         version = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", executable.parents[1].name)
         if version:
             major, minor, micro = (int(part) for part in version.groups())
@@ -77,5 +83,7 @@ def find_interpreters() -> Interpreters:
     """Return the interpreters of Python 3.8 and newer."""
     found = [one for one in (*_pyenv(), *_system()) if one.version[:2] >= _OLDEST]
     return Interpreters(
-        found=tuple(sorted(found, key=lambda one: (one.version[:2], one.origin)))
+        found=tuple(
+            sorted(found, key=lambda one: (one.version[:2], one.origin, one.version))
+        )
     )
