@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,6 +57,9 @@ DOORS: dict[str, frozenset[str]] = {
     "xxhash": frozenset({"hashes"}),
 }
 """Third-party packages, and the rooms that may import them."""
+
+OPTIONAL = frozenset({"nox", "reflink", "tox"})
+"""Those that are imported only where the user has them."""
 
 SPEAKERS = frozenset({"cli", "__main__"})
 """The rooms that may print, read the environment and exit."""
@@ -195,12 +200,28 @@ def layer_of(room: str) -> int:
 
 def named_attributes(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """Return each `a.b` and `from a import b` as ``a.b``, with its line."""
+    aliases: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            aliases |= {one.asname: one.name for one in node.names if one.asname}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            yield f"{node.value.id}.{node.attr}", node.lineno
+            yield (
+                f"{aliases.get(node.value.id, node.value.id)}.{node.attr}",
+                node.lineno,
+            )
         elif isinstance(node, ast.ImportFrom) and not node.level:
             for alias in node.names:
                 yield f"{node.module}.{alias.name}", node.lineno
+
+
+def called_or_raised(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Return each plain name that is called or raised, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.func.id, node.lineno
+        elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name):
+            yield node.exc.id, node.lineno
 
 
 @each_module
@@ -242,22 +263,27 @@ def test_third_party_packages_have_one_door(module: Module) -> None:
     assert not wrong, f"{module.name} imports what another room is the door to"
 
 
-def test_every_door_is_used() -> None:
-    """A door without a user, or a dependency without a door, is a stale table."""
-    used = {name.split(".")[0] for one in MODULES.values() for name in one.imports}
+def test_dependencies_are_what_is_imported() -> None:
+    """One that is not declared breaks an install; one that is not used slows it."""
+    project = tomllib.loads((SOURCES.parent / "pyproject.toml").read_text())["project"]
+    declared = {
+        re.split(r"[^\w-]", line)[0].replace("-", "_")
+        for line in project["dependencies"]
+    }
+    imported = {name.split(".")[0] for one in MODULES.values() for name in one.imports}
+    third_party = imported - sys.stdlib_module_names - {"mvenv"} - OPTIONAL
 
-    assert not used - set(DOORS) - {"mvenv"} - sys.stdlib_module_names
+    assert third_party == declared
 
 
 @each_module
 def test_only_the_command_line_speaks(module: Module) -> None:
     if module.room in SPEAKERS or module.name in VISITORS:
         return
-    calls = (node for node in ast.walk(module.tree) if isinstance(node, ast.Call))
     spoken = [
-        f"{call.func.id} in line {call.lineno}"
-        for call in calls
-        if isinstance(call.func, ast.Name) and call.func.id in SPEECH
+        f"{name} in line {line}"
+        for name, line in called_or_raised(module.tree)
+        if name in SPEECH
     ]
     touched = [
         f"{name} in line {line}"
