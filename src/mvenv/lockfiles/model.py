@@ -48,3 +48,6 @@ class Lockfile:
     """Every file whose bytes decided this value: the lock, a pyproject.toml."""
     warnings: tuple[str, ...]
     """What the user should know, like a stale lock."""
+    index_names: tuple[tuple[str, str], ...] = ()
+    """URLs of indexes with the names the lockfile has for them (Poetry's sources),
+    which credentials may go by."""
