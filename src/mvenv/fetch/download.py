@@ -1,0 +1,395 @@
+"""Many files at once, each proven by its hashes before it is handed over."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import queue
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeAlias
+from urllib.parse import urlsplit
+
+from mvenv.errors import (
+    FetchError,
+    FileNotOffered,
+    HashMismatch,
+    MvenvError,
+    OfflineError,
+    SeveralErrors,
+    SystemFault,
+)
+from mvenv.fetch.index import Index, Offers, Place
+from mvenv.fetch.pages import Offer
+from mvenv.fetch.session import Interrupted, NotThere, Session
+from mvenv.fetch.settings import FetchSettings
+from mvenv.fetch.sink import Sink, check_hashes
+from mvenv.fetch.transfer import copy_local, download
+from mvenv.fetch.urls import file_url_path, redact_url, split_userinfo
+from mvenv.progress import Reporter
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
+__all__ = ["Fetched", "Fetcher", "FileRequest"]
+
+_GOODBYE = 2.0
+"""Seconds that a broken off thread is waited for: only a name look-up or a connection
+being made cannot be cut short."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRequest:
+    """A file that is wanted, as a lockfile describes it."""
+
+    name: NormalizedName
+    filename: str
+    hashes: tuple[tuple[str, str], ...]
+    """(algorithm, hexadecimal)."""
+    url: str | None = None
+    path: Path | None = None
+    index: str | None = None
+    """URL of the index the lockfile names."""
+    index_name: str | None = None
+    """Its name there, which credentials may go by."""
+    size: int | None = None
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """A file that came and is what the lockfile says."""
+
+    request: FileRequest
+    path: Path
+    """In a folder of its own, under its own name. The receiver's to move or delete."""
+    sha256: str
+
+
+@dataclass(slots=True)
+class _Search:
+    """What was learnt while looking for one file."""
+
+    rejections: list[str] = field(default_factory=list)
+    """A sentence for each place without it."""
+    errors: list[FetchError] = field(default_factory=list)
+
+
+_Outcome: TypeAlias = Fetched | BaseException
+
+
+class Fetcher:
+    """Fetches files, `FetchSettings.workers` at a time, over kept connections.
+
+    A context manager. After a `fetch` that was broken off it is of no more use.
+    """
+
+    def __init__(self, settings: FetchSettings, reporter: Reporter) -> None:
+        self._settings = settings
+        self._reporter = reporter
+        self._session = Session(settings)
+        self.index = Index(settings, reporter, session=self._session)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def fetch(
+        self, requests: Iterable[FileRequest], folder: Path
+    ) -> Generator[Fetched, None, None]:
+        """Return an iterator of the files as each is complete, long ones begun first.
+
+        They lie below ``folder``, which must exist. Before anything is asked for:
+        `FetchError` for each file without a hash that proves something, `OfflineError`
+        naming every file that only a network has. While iterating: what fails does not
+        stop the rest; at the end all failures are raised together (`HashMismatch`,
+        `FileNotOffered`, other `FetchError`). A disk that refuses (`SystemFault`) ends
+        it at once. Closing the iterator, or any exception, breaks off all that is
+        under way and leaves nothing that was not handed over.
+        """
+        wanted = tuple(dict.fromkeys(requests))
+        self._refuse_unproven(wanted)
+        if self._settings.offline:
+            self._refuse_remote(wanted)
+        return self._run(sorted(wanted, key=_expected_size, reverse=True), folder)
+
+    def _refuse_unproven(self, wanted: tuple[FileRequest, ...]) -> None:
+        errors: list[MvenvError] = []
+        for request in wanted:
+            try:
+                check_hashes(request.filename, request.hashes)
+                _check_filename(request.filename)
+            except FetchError as error:
+                errors.append(error)
+        if errors:
+            raise SeveralErrors.unless_one(errors)
+
+    def _refuse_remote(self, wanted: tuple[FileRequest, ...]) -> None:
+        missing = [
+            request.filename
+            for request in wanted
+            if next(self._sources(request, _Search()), None) is None
+        ]
+        if missing:
+            count = "1 file is" if len(missing) == 1 else f"{len(missing)} files are"
+            listed = ", ".join(f"`{name}`" for name in missing)
+            raise OfflineError(
+                f"{count} needed and not to be fetched: {listed}",
+                hint="run once without `--offline`, or name a folder with the files"
+                " by `--find-links`",
+            )
+
+    def _run(
+        self, wanted: list[FileRequest], folder: Path
+    ) -> Generator[Fetched, None, None]:
+        if not wanted:
+            return
+        todo: queue.SimpleQueue[FileRequest] = queue.SimpleQueue()
+        done: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
+        for request in wanted:
+            todo.put(request)
+        nursery = _make_nursery(folder)
+        # Daemons: a thread that hangs in a name look-up must not keep the process.
+        threads = [
+            threading.Thread(
+                target=self._work, args=(todo, done, nursery), daemon=True, name="fetch"
+            )
+            for _ in range(min(len(wanted), self._settings.workers))
+        ]
+        finished = False
+        try:
+            for thread in threads:
+                thread.start()
+            yield from self._hand_over(len(wanted), done, folder)
+            finished = True
+        except MvenvError as error:
+            # Failures that were waited for leave nothing under way.
+            finished = not isinstance(error, SystemFault)
+            raise
+        finally:
+            if not finished:
+                self._session.break_off()
+            deadline = time.monotonic() + _GOODBYE
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(max(0.0, deadline - time.monotonic()))
+            shutil.rmtree(nursery, ignore_errors=True)
+
+    def _hand_over(
+        self, count: int, done: queue.SimpleQueue[_Outcome], folder: Path
+    ) -> Generator[Fetched, None, None]:
+        errors: list[MvenvError] = []
+        for _ in range(count):
+            outcome = done.get()
+            if isinstance(outcome, Fetched):
+                yield _adopt(outcome, folder)
+            elif isinstance(outcome, MvenvError) and not isinstance(
+                outcome, SystemFault
+            ):
+                errors.append(outcome)
+            else:
+                raise outcome
+        if errors:
+            raise SeveralErrors.unless_one(errors)
+
+    def _work(
+        self,
+        todo: queue.SimpleQueue[FileRequest],
+        done: queue.SimpleQueue[_Outcome],
+        nursery: Path,
+    ) -> None:
+        while True:
+            try:
+                request = todo.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                self._session.check()
+                done.put(self._obtain(request, nursery))
+            except Interrupted:
+                done.put(FetchError("fetching was broken off"))
+            except BaseException as error:  # noqa: BLE001  raised again by the receiver
+                done.put(error)
+
+    def _obtain(self, request: FileRequest, nursery: Path) -> Fetched:
+        search = _Search()
+        for offer in self._sources(request, search):
+            try:
+                return self._receive(offer, request, nursery)
+            except NotThere as error:
+                search.rejections.append(error.message)
+            except FetchError as error:
+                search.errors.append(error)
+        raise _verdict(request, search)
+
+    def _receive(self, offer: Offer, request: FileRequest, nursery: Path) -> Fetched:
+        try:
+            slot = Path(tempfile.mkdtemp(dir=nursery))
+        except OSError as error:
+            self._session.check()
+            raise SystemFault.from_os_error(error, "making a folder") from error
+        part = slot / "file.part"
+        try:
+            sink = Sink(part, request.filename, request.hashes)
+            with contextlib.closing(sink):
+                path = file_url_path(offer.url)
+                if path is None:
+                    download(offer, sink, self._session, self._reporter)
+                else:
+                    copy_local(path, sink, self._session, self._reporter)
+                sha256 = sink.verify(redact_url(offer.url))
+            complete = slot / request.filename
+            os.rename(part, complete)
+        except OSError as error:
+            shutil.rmtree(slot, ignore_errors=True)
+            self._session.check()
+            raise SystemFault.from_os_error(error, "keeping a file") from error
+        except BaseException:
+            shutil.rmtree(slot, ignore_errors=True)
+            raise
+        return Fetched(request=request, path=complete, sha256=sha256)
+
+    def _sources(self, request: FileRequest, search: _Search) -> Iterator[Offer]:
+        """Return where the file may be, nearest first; ask each place when needed."""
+        seen: set[str] = set()
+        for offer in self._all_sources(request, search):
+            local = file_url_path(offer.url)
+            if offer.url in seen or (self._settings.offline and local is None):
+                continue
+            seen.add(offer.url)
+            mismatch = _announced_mismatch(offer, request)
+            if mismatch is None:
+                yield offer
+            else:
+                search.errors.append(mismatch)
+
+    def _all_sources(self, request: FileRequest, search: _Search) -> Iterator[Offer]:
+        if request.path is not None:
+            if request.path.is_file():
+                yield _own_offer(request, request.path.absolute().as_uri())
+            else:
+                search.rejections.append(f"`{request.path}` does not exist")
+        if request.url is not None:
+            url, userinfo = split_userinfo(request.url)
+            if urlsplit(url).scheme not in {"http", "https", "file"}:
+                search.errors.append(
+                    FetchError(f"`{redact_url(url)}` is no http, https or file URL")
+                )
+            else:
+                if userinfo is not None:
+                    self._session.learn(url, *userinfo)
+                yield _own_offer(request, url.partition("#")[0])
+        direct = request.path is not None or request.url is not None
+        if direct and request.index is None:
+            return
+        for place in self.index.places(
+            index=request.index, index_name=request.index_name
+        ):
+            try:
+                offers = self.index.offers(place, request.name)
+            except FetchError as error:
+                search.errors.append(error)
+                continue
+            if request.filename not in offers:
+                search.rejections.append(_not_among(request, place, offers))
+            yield from (
+                _with_size(one, request) for one in offers.get(request.filename, ())
+            )
+
+
+def _make_nursery(folder: Path) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix=".fetching-", dir=folder))
+    except OSError as error:
+        raise SystemFault.from_os_error(error, "making a folder") from error
+
+
+def _adopt(fetched: Fetched, folder: Path) -> Fetched:
+    """Move a file out of what is deleted at the end."""
+    slot = fetched.path.parent
+    home = folder / slot.name
+    try:
+        os.rename(slot, home)
+    except OSError as error:
+        raise SystemFault.from_os_error(error, "keeping a file") from error
+    return Fetched(
+        request=fetched.request,
+        path=home / fetched.path.name,
+        sha256=fetched.sha256,
+    )
+
+
+def _expected_size(request: FileRequest) -> int:
+    if request.size is not None:
+        return request.size
+    # Unknown: compiled code is mostly larger than pure Python.
+    return 100_000 if request.filename.endswith("-any.whl") else 2_000_000
+
+
+def _check_filename(filename: str) -> None:
+    if filename in {"", ".", ".."} or "/" in filename or "\0" in filename:
+        raise FetchError(f"`{filename!r}` is no file name")
+
+
+def _own_offer(request: FileRequest, url: str) -> Offer:
+    return Offer(filename=request.filename, url=url, size=request.size)
+
+
+def _with_size(offer: Offer, request: FileRequest) -> Offer:
+    """Return ``offer`` with the lockfile's size, which counts more than the page's."""
+    size = offer.size if request.size is None else request.size
+    return Offer(filename=offer.filename, url=offer.url, hashes=offer.hashes, size=size)
+
+
+def _announced_mismatch(offer: Offer, request: FileRequest) -> HashMismatch | None:
+    """Return why the page itself says that this is another file, if it does."""
+    announced = dict(offer.hashes)
+    for algorithm in {name.lower() for name, _ in request.hashes} & set(announced):
+        locked = {v.lower() for name, v in request.hashes if name.lower() == algorithm}
+        actual = announced[algorithm]
+        if actual not in locked:
+            expected = tuple(f"{algorithm}:{value}" for value in sorted(locked))
+            return HashMismatch(
+                f"`{redact_url(offer.url)}` is not the file that was locked: expected"
+                f" {' or '.join(expected)}, the index says {algorithm}:{actual}",
+                expected=expected,
+                actual=f"{algorithm}:{actual}",
+                hint="it was not fetched. Was the file replaced on the index after"
+                " locking? If that is right, lock again",
+            )
+    return None
+
+
+def _not_among(request: FileRequest, place: Place, offers: Offers) -> str:
+    if not offers:
+        return f"`{place.shown}` has nothing of `{request.name}`"
+    nearest = difflib.get_close_matches(request.filename, offers, n=3, cutoff=0.3)
+    named = ", ".join(f"`{name}`" for name in nearest) or "other projects' only"
+    return f"`{place.shown}` has {len(offers)} files, not this one; nearest: {named}"
+
+
+def _verdict(request: FileRequest, search: _Search) -> FetchError:
+    """Return the one error to report: wrong bytes, then failures, then absence."""
+    for error in search.errors:
+        if isinstance(error, HashMismatch):
+            return error
+    if search.errors:
+        return search.errors[0]
+    return FileNotOffered(
+        f"`{request.filename}` is nowhere to be found",
+        rejections=tuple(search.rejections),
+        hint="is the index right that it was locked from? A file that was deleted"
+        " there needs a new lock",
+    )

@@ -1,0 +1,95 @@
+"""URLs: what may be shown of them, and the files that some of them name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.request import url2pathname
+
+__all__ = [
+    "Userinfo",
+    "file_url_path",
+    "filename_of",
+    "origin_of",
+    "redact_text",
+    "redact_url",
+    "split_userinfo",
+]
+
+_USERINFO = re.compile(r"(?<=://)[^/\s?#`'\"]*@")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Userinfo(NamedTuple):
+    """The part of a URL before ``@``, decoded."""
+
+    username: str
+    password: str | None
+
+
+def redact_text(text: str) -> str:
+    """Return ``text`` without the user information of the URLs in it.
+
+    User names go too, since tokens travel as user names.
+    """
+    return _USERINFO.sub("***@", text)
+
+
+def redact_url(url: str) -> str:
+    """Return ``url`` as it may be shown.
+
+    Query and fragment go as well: storage services sign their URLs there.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    port = authority.rpartition(":")[2]
+    is_port = port == authority or port.isdigit() or authority.endswith(("]", ":"))
+    if "@" not in authority and not is_port:
+        # a password with an unescaped "/", "?" or "#" in it
+        return f"{scheme}://***"
+    return redact_text(re.split(r"[?#]", url, maxsplit=1)[0])
+
+
+def split_userinfo(url: str) -> tuple[str, Userinfo | None]:
+    """Return ``url`` without its user information, and that."""
+    parts = urlsplit(url)
+    userinfo, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, None
+    username, colon, password = userinfo.partition(":")
+    return (
+        urlunsplit(parts._replace(netloc=host)),
+        Userinfo(unquote(username), unquote(password) if colon else None),
+    )
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port in one spelling."""
+    parts = urlsplit(url)
+    port = _port(parts)
+    suffix = "" if port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f":{port}"
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}{suffix}"
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        return parts.port
+    except ValueError:  # not a number
+        return None
+
+
+def file_url_path(url: str) -> Path | None:
+    """Return the path that a ``file:`` URL names, `None` for any other URL."""
+    parts = urlsplit(url)
+    if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
+        return None
+    return Path(url2pathname(parts.path))
+
+
+def filename_of(url: str) -> str:
+    """Return the last part of a URL's path, decoded."""
+    return unquote(urlsplit(url).path.rpartition("/")[2])
