@@ -106,7 +106,7 @@ WARM_MODULES = (
 )
 """What the second environment of a lock runs through."""
 
-PENDING = frozenset({"mvenv.env.bare", "mvenv.interpreters"})
+PENDING = frozenset({"mvenv.env.bare"})
 """Warm modules that are still being written."""
 
 HEAVY = frozenset(
