@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from kit.filesystems import MOUNTED_KINDS, Filesystems
 from kit.indexes import IndexMaker
@@ -14,6 +15,10 @@ from kit.interpreters import Interpreters, find_interpreters
 from kit.lockfiles import PoetryLockWriter, PylockWriter
 from kit.sdists import ProjectMaker, SdistMaker
 from kit.wheels import WheelMaker
+
+# No deadline: a busy machine is no fault. In CI the same examples on every run.
+settings.register_profile("steady", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session", autouse=True)
