@@ -220,13 +220,10 @@ def _pyenv_versions(
 def _not_found(
     spec: str, cache: DiskCache | None, environ: Mapping[str, str]
 ) -> InterpreterError:
-    from python_discovery import iter_interpreters
-
     known: dict[str, str] = {}
-    pyenv = [executable for _, executable in _pyenv_versions(environ)]
     # Only for the message: whatever is wrong with one of them is not the point here.
     with contextlib.suppress(Exception):
-        for info in iter_interpreters(None, pyenv, cache, environ, _is_usable):
+        for info in _all_interpreters(cache, environ):
             path = info.system_executable or info.executable
             known.setdefault(os.path.realpath(path), f"{_version(info)} at `{path}`")
     there = sorted(known.values(), key=_numbers, reverse=True)
@@ -237,6 +234,18 @@ def _not_found(
         hint="install it (for example with pyenv, uv or your system's packages),"
         " or choose one that is there with `--python`",
     )
+
+
+def _all_interpreters(
+    cache: DiskCache | None, environ: Mapping[str, str]
+) -> Iterator[PythonInfo]:
+    from python_discovery import iter_interpreters
+
+    yield from iter_interpreters(None, (), cache, environ, _is_usable)
+    for version, executable in _pyenv_versions(environ):
+        info = _look(executable, cache, environ) if version >= OLDEST else None
+        if info is not None and _is_usable(info):
+            yield info
 
 
 def _version(info: PythonInfo) -> str:

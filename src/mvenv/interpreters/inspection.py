@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -223,6 +222,8 @@ def _make_target(path: str, real: str, facts: Any, timeout: float) -> Target:
 
 def _tags(path: str, facts: Any, timeout: float) -> tuple[str, ...]:
     """Return what `packaging.tags.sys_tags` would say there."""
+    import platform
+
     here = [sys.platform, platform.machine(), sys.maxsize > 2**32, _libc()]
     if facts["kind"] != here:
         return ask_tags(path, timeout=timeout)

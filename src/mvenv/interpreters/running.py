@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import selectors
-import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mvenv.errors import InterpreterError
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = ["TIMEOUT", "Answer", "run_python"]
 
@@ -39,6 +40,8 @@ class Answer:
                 traceback = any(line.startswith("Traceback") for line in lines)
                 return lines[-1 if traceback else 0].strip()[:200]
         if self.status < 0:
+            import signal
+
             return f"ended by signal {signal.Signals(-self.status).name}"
         return f"exit status {self.status}"
 
@@ -51,6 +54,10 @@ def run_python(
     ``timeout`` is in seconds. `InterpreterError` where it cannot be started, does not
     end in time, or prints without end; nothing of it is left running then.
     """
+    # Not at the top: a remembered answer needs none of this.
+    import signal
+    import subprocess
+
     try:
         process = subprocess.Popen(
             [executable, *arguments],
@@ -92,6 +99,8 @@ def _slow(timeout: float) -> str:
 
 
 def _listen(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
+    import selectors
+
     heard = {process.stdout: bytearray(), process.stderr: bytearray()}
     with selectors.DefaultSelector() as selector:
         for stream, text in heard.items():
