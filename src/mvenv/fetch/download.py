@@ -25,8 +25,8 @@ from mvenv.errors import (
     SeveralErrors,
     SystemFault,
 )
-from mvenv.fetch.index import Index, Offers, Place
-from mvenv.fetch.pages import Offer
+from mvenv.fetch.index import Index, Place
+from mvenv.fetch.pages import Offer, Offers
 from mvenv.fetch.session import Interrupted, NotThere, Session
 from mvenv.fetch.settings import FetchSettings
 from mvenv.fetch.sink import Sink, check_hashes

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvenv.errors import FetchError
-from mvenv.fetch.pages import Offer, read_page
+from mvenv.fetch.pages import Offer, Offers, read_page
 from mvenv.fetch.session import NotThere, Session
 from mvenv.fetch.settings import DEFAULT_INDEX_URL, FetchSettings
 from mvenv.fetch.urls import file_url_path, filename_of, redact_url, split_userinfo
@@ -21,10 +22,7 @@ from mvenv.progress import Reporter
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
-__all__ = ["Index", "Offers", "Place", "PlaceKind"]
-
-Offers = Mapping[str, tuple[Offer, ...]]
-"""By file name, in the order of the page."""
+__all__ = ["Index", "Place", "PlaceKind"]
 
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
 _PAGES = (".html", ".htm")
@@ -130,7 +128,7 @@ class Index:
         if page is not None:
             return page.result()
         try:
-            offers = _by_filename(self._read(place, name))
+            offers = self._read(place, name)
         except BaseException as error:
             mine.set_exception(error)
             raise
@@ -151,7 +149,7 @@ class Index:
             self._session.learn(plain, *userinfo)
         return Place(kind=PlaceKind.INDEX, url=plain.rstrip("/") + "/")
 
-    def _read(self, place: Place, name: NormalizedName) -> Iterable[Offer]:
+    def _read(self, place: Place, name: NormalizedName) -> Offers:
         path = file_url_path(place.url)
         if place.kind is PlaceKind.INDEX:
             if path is not None:
@@ -160,10 +158,11 @@ class Index:
         if path is not None:
             return self._read_links(path)
         if filename_of(place.url).endswith(_ARCHIVES):
-            return [Offer(filename=filename_of(place.url), url=place.url)]
+            offer = Offer(filename=filename_of(place.url), url=place.url)
+            return Offers.of([offer])
         return self._read_remote(place.url)
 
-    def _read_remote(self, url: str) -> Iterable[Offer]:
+    def _read_remote(self, url: str) -> Offers:
         def attempt() -> tuple[str, str, str]:
             with self._session.stream(url, {"Accept": _ACCEPT}) as response:
                 response.read()
@@ -174,57 +173,51 @@ class Index:
         try:
             text, final_url, media_type = self._session.retrying(url, attempt)
         except NotThere:
-            return ()
+            return Offers.of(())
         # Not every server names the type, so the text itself has the last word.
         is_json = "json" in media_type or text[:64].lstrip("\ufeff \r\n\t")[:1] == "{"
         return read_page(text, final_url, is_json=is_json)
 
-    def _read_index_folder(self, folder: Path) -> Iterable[Offer]:
+    def _read_index_folder(self, folder: Path) -> Offers:
         page = folder / "index.html"
         if page.is_file():
             return _reading(page, _read_local_page)
-        return _reading(folder, _list_folder) if folder.is_dir() else ()
+        return _reading(folder, _list_folder) if folder.is_dir() else Offers.of(())
 
-    def _read_links(self, path: Path) -> Iterable[Offer]:
+    def _read_links(self, path: Path) -> Offers:
         if path.is_dir():
             return _reading(path, _list_folder)
         if not path.exists():
             self._reporter.warn(f"find-links: `{path}` does not exist")
-            return ()
+            return Offers.of(())
         if path.name.endswith(_PAGES):
             return _reading(path, _read_local_page)
-        return [Offer(filename=path.name, url=path.as_uri())]
+        return Offers.of([Offer(filename=path.name, url=path.as_uri())])
 
 
-def _by_filename(offers: Iterable[Offer]) -> Offers:
-    found: dict[str, tuple[Offer, ...]] = {}
-    for offer in offers:
-        found[offer.filename] = (*found.get(offer.filename, ()), offer)
-    return found
-
-
-def _reading(path: Path, read: Callable[[Path], list[Offer]]) -> list[Offer]:
+def _reading(path: Path, read: Callable[[Path], Offers]) -> Offers:
     try:
         return read(path)
     except OSError as error:
         raise FetchError(f"`{path}` cannot be read: {error.strerror}") from error
 
 
-def _read_local_page(page: Path) -> list[Offer]:
+def _read_local_page(page: Path) -> Offers:
     text = page.read_text("utf-8", errors="replace")
     # The page of `…/simple/idna/` resolves links as its folder does by HTTP.
-    return list(read_page(text, page.as_uri(), is_json=False))
+    return read_page(text, page.as_uri(), is_json=False)
 
 
-def _list_folder(folder: Path) -> list[Offer]:
-    found = []
+def _list_folder(folder: Path) -> Offers:
+    found: list[Offer] = []
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda one: one.name):
             path = folder / entry.name
             if entry.name.endswith(_PAGES):
-                found += _read_local_page(path)
+                pages = _read_local_page(path).values()
+                found += itertools.chain.from_iterable(pages)
             elif entry.name.endswith(_ARCHIVES) and entry.is_file():
                 size = entry.stat().st_size
                 url = path.absolute().as_uri()
                 found.append(Offer(filename=entry.name, url=url, size=size))
-    return found
+    return Offers.of(found)

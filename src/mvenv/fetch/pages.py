@@ -1,7 +1,7 @@
 """A project's page of an index, HTML or JSON, as offers.
 
 HTML is read with one regular expression, six times as fast as `html.parser`: the
-pages of one lockfile can be 40 MB, and Python's lock lets one thread read at a time.
+pages of one lockfile can be 40 MB, and the GIL lets one thread read at a time.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
+from functools import partial
+from typing import Any, Self
+from urllib.parse import parse_qsl, unquote, urljoin
 
 from mvenv.errors import FetchError
-from mvenv.fetch.urls import filename_of, redact_url
+from mvenv.fetch.urls import redact_url
 
-__all__ = ["Offer", "read_page"]
+__all__ = ["Offer", "Offers", "read_page"]
 
 # Comments and scripts are consumed first, so that links in them do not count. Quotes
 # are minded: `data-requires-python=">=3.8"` is common, if wrong.
@@ -46,7 +47,37 @@ class Offer:
     """Bytes, where the page says."""
 
 
-def read_page(text: str, url: str, *, is_json: bool) -> Iterator[Offer]:
+class Offers(Mapping[str, tuple[Offer, ...]]):
+    """The offers of a page or folder by file name, in its order.
+
+    Each is worked out when it is asked for: of the thousands on a page one is wanted.
+    """
+
+    def __init__(
+        self, raw: Mapping[str, list[Any]], resolve: Callable[[Any], Offer]
+    ) -> None:
+        self._raw = raw
+        self._resolve: Callable[[Any], Offer] = resolve
+
+    def __getitem__(self, filename: str) -> tuple[Offer, ...]:
+        return tuple(map(self._resolve, self._raw[filename]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    @classmethod
+    def of(cls, offers: Iterable[Offer]) -> Self:
+        """Return ``offers`` as they are."""
+        raw: dict[str, list[Offer]] = {}
+        for offer in offers:
+            raw.setdefault(offer.filename, []).append(offer)
+        return cls(raw, lambda offer: offer)
+
+
+def read_page(text: str, url: str, *, is_json: bool) -> Offers:
     """Return what the page at ``url`` offers (PEP 503 and PEP 691).
 
     `FetchError` where it is no such page.
@@ -54,33 +85,42 @@ def read_page(text: str, url: str, *, is_json: bool) -> Iterator[Offer]:
     return _read_json(text, url) if is_json else _read_html(text, url)
 
 
-def _read_html(text: str, url: str) -> Iterator[Offer]:
-    base = url
-    found_base = False
+def _read_html(text: str, url: str) -> Offers:
+    base: str | None = None
+    raw: dict[str, list[str]] = {}
     for tag, attributes in _TAGS.findall(text):
         match = _HREF.search(attributes) if tag else None
         if match is None:
             continue
-        href = html.unescape(match[match.lastindex or 1]).strip()
+        href = match[match.lastindex or 1].strip()
+        if "&" in href:
+            href = html.unescape(href)
         if tag.lower() == "base":
             # only the first counts, and it may itself be relative (HTML 4.2.3)
-            base, found_base = (base if found_base else urljoin(url, href)), True
-        elif offer := _offer(base, href):
-            yield offer
+            base = urljoin(url, href) if base is None else base
+            continue
+        filename = _last_part(href)
+        if filename:
+            raw.setdefault(filename, []).append(href)
+    return Offers(raw, partial(_resolve_link, base or url))
 
 
-def _offer(base: str, href: str) -> Offer | None:
+def _last_part(href: str) -> str:
+    """Return the file name a link leads to, without the cost of taking it apart."""
+    for mark in "#?":
+        href = href.partition(mark)[0]
+    part = href.rpartition("/")[2]
+    return unquote(part) if "%" in part else part
+
+
+def _resolve_link(base: str, href: str) -> Offer:
     try:
-        parts = urlsplit(urljoin(base, href))
-    except ValueError:  # not a URL; some page in the world has it
-        return None
-    target = urlunsplit(parts._replace(fragment=""))
-    filename = filename_of(target)
-    if not filename:
-        return None
-    pairs = ((name.lower(), value.lower()) for name, value in parse_qsl(parts.fragment))
+        target, _, fragment = urljoin(base, href).partition("#")
+    except ValueError:  # not a URL; it is reported when it cannot be fetched
+        target, fragment = href, ""
+    pairs = ((name.lower(), value.lower()) for name, value in parse_qsl(fragment))
     return Offer(
-        filename=filename,
+        filename=_last_part(href),
         url=target,
         hashes=tuple(
             (name, value)
@@ -90,7 +130,7 @@ def _offer(base: str, href: str) -> Offer | None:
     )
 
 
-def _read_json(text: str, url: str) -> Iterator[Offer]:
+def _read_json(text: str, url: str) -> Offers:
     try:
         page = json.loads(text)
         files = page["files"]
@@ -104,24 +144,22 @@ def _read_json(text: str, url: str) -> Iterator[Offer]:
             f"`{redact_url(url)}` speaks version {version} of the index protocol,"
             " mvenv speaks version 1"
         )
+    raw: dict[str, list[dict[str, Any]]] = {}
     for file in files:
-        if offer := _json_offer(file, url):
-            yield offer
+        # one broken entry does not hide the others
+        if isinstance(file, dict) and {"filename", "url"} <= file.keys():
+            raw.setdefault(str(file["filename"]), []).append(file)
+    return Offers(raw, partial(_resolve_entry, url))
 
 
-def _json_offer(file: Any, url: str) -> Offer | None:
-    try:
-        hashes = file.get("hashes") or {}
-        size = file.get("size")
-        target = urlsplit(urljoin(url, file["url"]))
-        return Offer(
-            filename=str(file["filename"]),
-            url=urlunsplit(target._replace(fragment="")),
-            hashes=tuple(
-                (str(name).lower(), str(value).lower())
-                for name, value in hashes.items()
-            ),
-            size=size if isinstance(size, int) else None,
-        )
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None  # one broken entry does not hide the others
+def _resolve_entry(base: str, file: dict[str, Any]) -> Offer:
+    hashes, size = file.get("hashes"), file.get("size")
+    return Offer(
+        filename=str(file["filename"]),
+        url=urljoin(base, str(file["url"])).partition("#")[0],
+        hashes=tuple(
+            (str(name).lower(), str(value).lower())
+            for name, value in (hashes if isinstance(hashes, dict) else {}).items()
+        ),
+        size=size if isinstance(size, int) else None,
+    )

@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import httpx2
 
@@ -21,6 +21,7 @@ __all__ = ["PooledTransport"]
 
 _CHUNK = 1 << 18
 _Origin: TypeAlias = tuple[str, str, int]
+_Address: TypeAlias = tuple[int, int, int, str, Any]
 _STALE = (ConnectionError, http.client.BadStatusLine, ssl.SSLEOFError)
 
 
@@ -32,6 +33,7 @@ class PooledTransport(httpx2.BaseTransport):
         self._lock = threading.Lock()
         self._idle: dict[_Origin, list[http.client.HTTPConnection]] = {}
         self._busy: set[http.client.HTTPConnection] = set()
+        self._addresses = _Addresses()
         self._broken_off = False
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -66,11 +68,8 @@ class PooledTransport(httpx2.BaseTransport):
     ) -> http.client.HTTPConnection:
         scheme, host, port = origin
         timeouts = request.extensions.get("timeout", {})
-        connection = (
-            http.client.HTTPSConnection(host, port, context=self._context)
-            if scheme == "https"
-            else http.client.HTTPConnection(host, port)
-        )
+        context = self._context if scheme == "https" else None
+        connection = _Connection(host, port, self._addresses, context)
         connection.timeout = timeouts.get("connect")
         with self._lock:
             self._busy.add(connection)
@@ -158,6 +157,78 @@ class PooledTransport(httpx2.BaseTransport):
             self._idle.clear()
         for connection in idle:
             connection.close()
+
+
+class _Addresses:
+    """Asks for each host's addresses once.
+
+    A burst of threads with the same question is what name servers drop: then each
+    waits five seconds (measured).
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, int], list[_Address]] = {}
+        self._asking: dict[tuple[str, int], threading.Lock] = {}
+
+    def of(self, host: str, port: int) -> list[_Address]:
+        with self._lock:
+            asking = self._asking.setdefault((host, port), threading.Lock())
+        with asking:
+            if (host, port) not in self._known:
+                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                self._known[host, port] = list(found)
+            return list(self._known[host, port])
+
+    def put_first(self, host: str, port: int, address: _Address) -> None:
+        """Remember which address answers."""
+        with self._lock:
+            rest = [one for one in self._known[host, port] if one != address]
+            self._known[host, port] = [address, *rest]
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        addresses: _Addresses,
+        context: ssl.SSLContext | None,
+    ) -> None:
+        super().__init__(host, port)
+        self._addresses = addresses
+        self._context = context
+
+    def connect(self) -> None:
+        plain = self._dial()
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.sock = (
+                plain
+                if self._context is None
+                else self._context.wrap_socket(plain, server_hostname=self.host)
+            )
+        except BaseException:
+            plain.close()
+            raise
+
+    def _dial(self) -> socket.socket:
+        problem: OSError = ConnectionError("the host has no address")
+        for address in self._addresses.of(self.host, self.port):
+            family, kind, protocol, _, target = address
+            one = None
+            try:
+                one = socket.socket(family, kind, protocol)
+                one.settimeout(self.timeout)
+                one.connect(target)
+            except OSError as error:
+                if one is not None:
+                    one.close()
+                problem = error
+                continue
+            self._addresses.put_first(self.host, self.port, address)
+            return one
+        raise problem
 
 
 class _Body(httpx2.SyncByteStream):
