@@ -44,7 +44,8 @@ def combinations(
     # The plain install, and everything, are always among them.
     ends = [(("main",), ()), (tuple(groups), tuple(extras))]
     rest = [pair for pair in every if pair not in ends]
-    return ends + random.Random(0).sample(rest, MOST - len(ends))
+    sample = random.Random(0).sample(rest, MOST - len(ends))  # noqa: S311 - no secret
+    return ends + sample
 
 
 def ask(folder: Path) -> dict[str, Any]:

@@ -1,15 +1,13 @@
-"""What to install: the pure choice from a lockfile for a target.
-
-The algorithm is PEP 751's, `packaging.pylock.Pylock.select`; what is ours is the
-reasons: every file that was there and why it was refused.
-"""
+"""The values of a selection: each distribution, and where it comes from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from packaging.utils import NormalizedName
+if TYPE_CHECKING:  # the command line makes options before anything is read
+    from packaging.utils import NormalizedName
 
 __all__ = [
     "ArchiveChoice",
@@ -96,3 +94,5 @@ class Selection:
     """All distributions to install, in the lockfile's order, the root project last."""
 
     distributions: tuple[Chosen, ...]
+    warnings: tuple[str, ...] = ()
+    """What the user should know, like options that had no effect."""
