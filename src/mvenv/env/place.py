@@ -23,7 +23,7 @@ from mvenv.env.state import EnvironmentState, Standing
 from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
 from mvenv.scratch import ScratchFolder, sweep_scratch
 
-__all__ = ["Place", "open_place"]
+__all__ = ["Place", "check_free", "exchange", "open_place"]
 
 _PREFIX = ".mvenv-build-"
 _NEW = "new"
@@ -58,7 +58,7 @@ def open_place(
     tells whether a half-built environment is of the same making, so that it can be
     finished.
     """
-    _check_free(state, clear=clear)
+    check_free(state, clear=clear)
     made = _make_parents(state.place.parent)
     try:
         sweep_scratch(state.place.parent, _PREFIX)
@@ -78,7 +78,8 @@ def open_place(
         raise
 
 
-def _check_free(state: EnvironmentState, *, clear: bool) -> None:
+def check_free(state: EnvironmentState, *, clear: bool) -> None:
+    """Raise `EnvironmentExists` where something is there that must not be replaced."""
     if state.standing is Standing.FOREIGN:
         raise EnvironmentExists(
             f"`{state.path}` is not empty and not a virtual environment",

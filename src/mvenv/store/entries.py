@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from mvenv.errors import DamagedEntry
 from mvenv.hashes import CHUNK, digest_file
 from mvenv.store.durability import boot_id
@@ -108,6 +106,9 @@ class WheelStore:
     @contextlib.contextmanager
     def locked(self, key: StoreKey) -> Iterator[None]:
         """Keep other threads and processes from taking in the same wheel."""
+        # Warm runs lock nothing, and the import would take longer than they do.
+        from filelock import FileLock
+
         path = self.layout.lock(key)
         with FileLock(path, thread_local=False):
             yield

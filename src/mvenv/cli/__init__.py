@@ -1,0 +1,60 @@
+"""The command line: the only place that prints, reads the environment or exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from mvenv import __version__
+from mvenv.cli.console import Console
+from mvenv.cli.create import create_command
+from mvenv.errors import MvenvError, SystemFault
+
+__all__ = ["main"]
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="mvenv")
+def command() -> None:
+    """Make real virtual environments, filled by links from a verified store."""
+
+
+command.add_command(create_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; see ``docs/cli.md`` for the exit codes."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    console = Console()
+    try:
+        command.main(arguments, prog_name="mvenv", standalone_mode=False, obj=console)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; nothing half-made was left", err=True)
+        return INTERRUPTED
+    except MvenvError as error:
+        console.error(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        fault = SystemFault.from_os_error(error, "the system refused")
+        console.error(fault)
+        return fault.exit_code
+    return 0

@@ -1,0 +1,65 @@
+"""What ``create`` says at its end."""
+
+from __future__ import annotations
+
+from mvenv.create import Created
+from mvenv.link.modes import LinkMode
+
+__all__ = ["summarise"]
+
+_NOUNS = {
+    LinkMode.REFLINK: "reflinks",
+    LinkMode.HARDLINK: "hard links",
+    LinkMode.COPY: "copies",
+}
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def summarise(created: Created) -> str:
+    """Return the lines a person reads: what, how, how much, how long."""
+    tally = created.tally
+    ways = [
+        f"{count:,} {_NOUNS[mode]}" for mode in LinkMode if (count := tally.files[mode])
+    ]
+    ways.append(f"{created.private_files:,} private files")
+    lines = [
+        f"created {created.path} · CPython {created.version} ·"
+        f" {created.seconds:.2f} s",
+        f"  {_count(len(created.distributions), 'package')}"
+        f" ({_fetched(created)}) · {' · '.join(ways)}",
+        f"  {size(created.shared_bytes)} shared with the store ·"
+        f" {size(created.new_bytes)} new"
+        + (f" · {size(created.stored_bytes)} stored" if created.stored_bytes else ""),
+    ]
+    lines += [
+        f"  no {_NOUNS[one.mode]}: {one.reason}"
+        for one in created.passed_over
+        if one.mode is not LinkMode.REFLINK or tally.files[LinkMode.COPY]
+    ]
+    lines += [
+        f"  {path}: {winner} has it, {', '.join(losers)} had it too"
+        for path, winner, losers in created.conflicts
+    ]
+    return "\n".join(lines)
+
+
+def _fetched(created: Created) -> str:
+    parts = []
+    if created.fetched:
+        parts.append(f"{created.fetched} fetched")
+    if created.built:
+        parts.append(f"{created.built} built")
+    return ", ".join(parts) or "all from the store"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def size(number: float) -> str:
+    """Return bytes for people, in powers of 1,000."""
+    for unit in _UNITS[:-1]:
+        if number < 1000:  # noqa: PLR2004  the step between units
+            return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
+        number /= 1000
+    return f"{number:,.1f} {_UNITS[-1]}"

@@ -1,0 +1,277 @@
+"""From a selection to stored wheels: found, fetched, built, taken in."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvenv.building import Builder
+from mvenv.errors import MvenvError, SeveralErrors
+from mvenv.fetch.download import Fetcher, FileRequest
+from mvenv.plan import Provided
+from mvenv.progress import Reporter
+from mvenv.selection.model import (
+    ArchiveChoice,
+    Chosen,
+    DirectoryChoice,
+    FileChoice,
+    IndexChoice,
+    Selection,
+    VcsChoice,
+)
+from mvenv.store.entries import StoredWheel, WheelStore
+from mvenv.store.layout import StoreKey, store_key
+from mvenv.store.runs import RunFolder, sweep
+from mvenv.wheels.facts import read_facts
+
+if TYPE_CHECKING:
+    from packaging.utils import NormalizedName
+
+__all__ = ["Ensured", "ensure"]
+
+_UNPACKERS = min(4, os.cpu_count() or 1)
+"""Threads that unpack; inflating and hashing leave the interpreter's lock."""
+_ASKERS = 16
+"""Threads that ask indexes for pages."""
+
+
+@dataclass(slots=True)
+class Ensured:
+    """All distributions of a selection, ready to be installed."""
+
+    distributions: tuple[Provided, ...] = ()
+    new: list[StoredWheel] = field(default_factory=list)
+    """Wheels that were taken into the store now; they are to be flushed."""
+    fetched: int = 0
+    """Files that came from a network or a folder."""
+    built: int = 0
+
+
+def ensure(
+    selection: Selection,
+    *,
+    store: WheelStore,
+    run: RunFolder,
+    fetcher: Fetcher,
+    builder: Builder,
+    reporter: Reporter,
+) -> Ensured:
+    """Return the selection as stored wheels, in its order.
+
+    What the store has costs no network. `MvenvError`, several together, where
+    something cannot be fetched, built or taken in.
+    """
+    work = _Ensuring(store, run, fetcher, builder, reporter)
+    return work.ensure(selection.distributions)
+
+
+class _Ensuring:
+    """One run of `ensure`."""
+
+    def __init__(
+        self,
+        store: WheelStore,
+        run: RunFolder,
+        fetcher: Fetcher,
+        builder: Builder,
+        reporter: Reporter,
+    ) -> None:
+        self._store = store
+        self._run = run
+        self._fetcher = fetcher
+        self._builder = builder
+        self._reporter = reporter
+        self._result = Ensured()
+        self._lock = threading.Lock()
+
+    def ensure(self, distributions: Sequence[Chosen]) -> Ensured:
+        ready: dict[NormalizedName, Provided] = {}
+        wanted: dict[NormalizedName, FileChoice] = {}
+        for one in distributions:
+            wheel = self._present(one)
+            if wheel is not None:
+                ready[one.name] = self._provide(one, wheel)
+            elif isinstance(one.source, (IndexChoice, ArchiveChoice)):
+                wanted[one.name] = _first(one.source)
+        by_name = {one.name: one for one in distributions}
+        if wanted:
+            sweep(self._store.layout)
+            self._prefer_offered(by_name, wanted)
+            ready |= self._fetch(by_name, wanted)
+        for one in distributions:
+            if one.name not in ready:
+                ready[one.name] = self._build_from_source(one)
+        self._result.distributions = tuple(ready[one.name] for one in distributions)
+        return self._result
+
+    def _present(self, one: Chosen) -> StoredWheel | None:
+        source = one.source
+        if isinstance(source, (IndexChoice, ArchiveChoice)):
+            file = _first(source)
+            if file.filename.endswith(".whl"):
+                return self._find(file.sha256)
+            return self._find(self._builder.recall_file(file, _below(source)))
+        if isinstance(source, VcsChoice):
+            return self._find(self._builder.recall_vcs(source))
+        return None
+
+    def _find(self, sha256: str | None) -> StoredWheel | None:
+        return self._store.find(store_key(sha256)) if sha256 else None
+
+    def _provide(
+        self, one: Chosen, wheel: StoredWheel, *, shared: bool = True
+    ) -> Provided:
+        facts = read_facts(wheel.tree, wheel.manifest)
+        return Provided(
+            name=one.name,
+            version=facts.version,
+            dist_info=facts.dist_info,
+            console=facts.console,
+            gui=facts.gui,
+            direct_url=self._builder.direct_url(one.source),
+            wheel=wheel,
+            facts=facts,
+            shared=shared,
+        )
+
+    def _prefer_offered(
+        self,
+        by_name: Mapping[NormalizedName, Chosen],
+        wanted: dict[NormalizedName, FileChoice],
+    ) -> None:
+        """Take the next best wheel where the index no longer has the best one."""
+        open_choices = [
+            (name, source)
+            for name in wanted
+            if isinstance(source := by_name[name].source, IndexChoice)
+            and len(source.wheels) + bool(source.sdist) > 1
+            and _first(source).url is None
+            and _first(source).path is None
+        ]
+
+        def offered(name: NormalizedName, source: IndexChoice) -> Iterable[str]:
+            return self._fetcher.index.locate(
+                name, index=source.index, index_name=source.index_name
+            )
+
+        with ThreadPoolExecutor(_ASKERS, "ask") as pool:
+            answers = [
+                (name, source, pool.submit(offered, name, source))
+                for name, source in open_choices
+            ]
+        for name, source, answer in answers:
+            if answer.exception() is not None:
+                # The fetch meets the same trouble, and reports all of it together.
+                continue
+            names = set(answer.result())
+            for file in (*source.wheels, *([source.sdist] if source.sdist else [])):
+                if file.filename in names:
+                    wanted[name] = file
+                    break
+
+    def _fetch(
+        self,
+        by_name: Mapping[NormalizedName, Chosen],
+        wanted: Mapping[NormalizedName, FileChoice],
+    ) -> dict[NormalizedName, Provided]:
+        """Fetch, and take in what came while the rest is still coming."""
+        requests = [_request(by_name[name], file) for name, file in wanted.items()]
+        folder = self._run.new_path()
+        folder.mkdir()
+        pending: dict[NormalizedName, Future[StoredWheel]] = {}
+        errors: list[MvenvError] = []
+        label = f"fetching {len(requests)} file{'' if len(requests) == 1 else 's'}"
+        self._reporter.note(label)
+        with ThreadPoolExecutor(_UNPACKERS, "unpack") as pool:
+            try:
+                for came in self._fetcher.fetch(requests, folder):
+                    self._result.fetched += 1
+                    name = came.request.name
+                    pending[name] = pool.submit(
+                        self._take_in, by_name[name], came.path, came.sha256
+                    )
+            except MvenvError as error:
+                errors.append(error)
+            except BaseException:
+                for future in pending.values():
+                    future.cancel()
+                raise
+        done: dict[NormalizedName, Provided] = {}
+        for name, future in pending.items():
+            try:
+                done[name] = self._provide(by_name[name], future.result())
+            except MvenvError as error:
+                errors.append(error)
+        if errors:
+            raise SeveralErrors.unless_one(_flat(errors))
+        return done
+
+    def _take_in(self, one: Chosen, path: Path, sha256: str) -> StoredWheel:
+        if not path.name.endswith(".whl"):
+            path, sha256 = self._builder.build_file(one, path, sha256)
+            with self._lock:
+                self._result.built += 1
+        wheel = self._ingest(path, store_key(sha256))
+        path.unlink(missing_ok=True)
+        return wheel
+
+    def _ingest(self, path: Path, key: StoreKey) -> StoredWheel:
+        wheel = self._store.ingest(path, key, path.name, self._run)
+        with self._lock:
+            self._result.new.append(wheel)
+        self._reporter.detail(f"stored {path.name}")
+        return wheel
+
+    def _build_from_source(self, one: Chosen) -> Provided:
+        source = one.source
+        if isinstance(source, DirectoryChoice) and source.editable:
+            self._result.built += 1
+            return self._builder.editable(one, source)
+        path, sha256 = self._builder.build_source(one)
+        self._result.built += 1
+        if isinstance(source, VcsChoice):
+            return self._provide(one, self._ingest(path, store_key(sha256)))
+        # A folder's wheel changes with the folder, so it is nobody else's.
+        wheel = self._store.stage(path, store_key(sha256), path.name, self._run)
+        return self._provide(one, wheel, shared=False)
+
+
+def _first(source: IndexChoice | ArchiveChoice) -> FileChoice:
+    """Return the best file: a wheel, else the sdist."""
+    if isinstance(source, ArchiveChoice):
+        return source.file
+    best = source.wheels[0] if source.wheels else source.sdist
+    if best is None:
+        raise AssertionError("a selection has a file for each distribution")
+    return best
+
+
+def _below(source: IndexChoice | ArchiveChoice) -> str | None:
+    return source.subdirectory if isinstance(source, ArchiveChoice) else None
+
+
+def _request(one: Chosen, file: FileChoice) -> FileRequest:
+    source = one.source
+    index = source if isinstance(source, IndexChoice) else None
+    return FileRequest(
+        name=one.name,
+        filename=file.filename,
+        hashes=file.hashes,
+        url=file.url,
+        path=file.path,
+        index=index.index if index else None,
+        index_name=index.index_name if index else None,
+        size=file.size,
+    )
+
+
+def _flat(errors: Iterable[MvenvError]) -> list[MvenvError]:
+    flat: list[MvenvError] = []
+    for error in errors:
+        flat += error.errors if isinstance(error, SeveralErrors) else [error]
+    return flat
