@@ -23,6 +23,7 @@ _PLACEHOLDER = re.compile(
     r"|TCL_LIBRARY|TK_LIBRARY)__"
 )
 
+_DIR = "__VENV_DIR__"
 _SHELLS = {
     "activate": "sh",
     "activate.csh": "csh",
@@ -103,9 +104,7 @@ def render_script(
     Without ``quoting`` it is one of virtualenv's templates, which want literals.
     """
     shell = shell_of(script.name)
-    if shell in {"nushell", "xonsh"} and not _is_text(values["__VIRTUAL_ENV__"]):
-        return None
-    if shell == "xonsh" and _XONSH_EXPANDS.search(values["__VIRTUAL_ENV__"]):
+    if not _can_hold(shell, values["__VIRTUAL_ENV__" if quoting is None else _DIR]):
         return None
     if quoting is None:
         quote = _QUOTES[shell]
@@ -123,6 +122,15 @@ def render_script(
         return _put(value, shell, quoting)
 
     return _PLACEHOLDER.sub(put, text)
+
+
+def _can_hold(shell: str, path: str) -> bool:
+    if shell == "csh":
+        # `"$VIRTUAL_ENV/bin"` is an unmatched quote to it then.
+        return "\n" not in path
+    if shell == "xonsh" and _XONSH_EXPANDS.search(path):
+        return False
+    return shell not in {"nushell", "xonsh"} or _is_text(path)
 
 
 def _put(value: str, shell: str, quoting: Quoting) -> str:
