@@ -1,0 +1,189 @@
+"""Running pip out of its wheel, with the target's interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mvenv.errors import BuildError, SystemFault
+from mvenv.fetch.settings import DEFAULT_INDEX_URL, FetchSettings
+from mvenv.fetch.urls import file_url_path, redact_text
+
+__all__ = ["pip_environment", "run_pip", "scratch"]
+
+_SHOWN_LINES = 25
+
+_KEPT_OPTIONS = frozenset(
+    f"PIP_{name}"
+    for name in (
+        "BUILD_CONSTRAINT",
+        "CERT",
+        "CLIENT_CERT",
+        "CONFIG_FILE",
+        "CONSTRAINT",
+        "DEFAULT_TIMEOUT",
+        "EXTRA_INDEX_URL",
+        "FIND_LINKS",
+        "INDEX_URL",
+        "KEYRING_PROVIDER",
+        "NO_INDEX",
+        "PROXY",
+        "RETRIES",
+        "TRUSTED_HOST",
+    )
+)
+"""pip's options that say where build requirements come from. The others, like
+``PIP_TARGET`` or ``PIP_ONLY_BINARY``, would change what is built or where it goes."""
+
+_DROPPED = frozenset(
+    {
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "VIRTUAL_ENV",
+        "__PYVENV_LAUNCHER__",
+    }
+)
+
+
+@contextlib.contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """Return a new folder inside ``folder``, deleted with the context."""
+    try:
+        made = Path(tempfile.mkdtemp(prefix=".build-", dir=folder))
+    except OSError as error:
+        raise SystemFault.from_os_error(error, "making a folder") from error
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def pip_environment(
+    settings: FetchSettings, environ: Mapping[str, str], temporary: Path
+) -> dict[str, str]:
+    """Return the environment for pip and its back ends.
+
+    Options travel here, not on the command line, which every user of the machine can
+    read: index URLs have passwords in them.
+    """
+    made = {
+        name: value
+        for name, value in environ.items()
+        if name not in _DROPPED
+        and (not name.startswith("PIP_") or name in _KEPT_OPTIONS)
+    }
+    made |= {
+        "GIT_TERMINAL_PROMPT": "0",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        # Its cache of wheels goes by URL, and ours are of temporary files.
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_NO_INPUT": "1",
+        "PIP_REQUIRE_HASHES": "0",
+        "PIP_REQUIRE_VIRTUALENV": "0",
+        "PIP_USER": "0",
+        "PYTHONIOENCODING": "utf-8",
+        "PYTHONNOUSERSITE": "1",
+        # What a killed build leaves behind is deleted with the folder.
+        "TMPDIR": str(temporary),
+        "TEMP": str(temporary),
+        "TMP": str(temporary),
+    }
+    if settings.ca_bundle is not None:
+        made["PIP_CERT"] = settings.ca_bundle
+    if settings.client_cert is not None:
+        made["PIP_CLIENT_CERT"] = settings.client_cert
+    if settings.trusted_hosts:
+        made["PIP_TRUSTED_HOST"] = " ".join(settings.trusted_hosts)
+    _point_at_places(made, settings)
+    return made
+
+
+def _point_at_places(made: dict[str, str], settings: FetchSettings) -> None:
+    indexes = (settings.index_url, *settings.extra_index_urls)
+    links = tuple(_as_url(entry) for entry in settings.find_links)
+    if settings.offline:
+        indexes = tuple(url for url in indexes if file_url_path(url) is not None)
+        links = tuple(url for url in links if file_url_path(url) is not None)
+        # Configuration files could name a remote index.
+        made["PIP_CONFIG_FILE"] = os.devnull
+        for name in ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS"):
+            made.pop(f"PIP_{name}", None)
+        if not indexes:
+            made["PIP_NO_INDEX"] = "1"
+    if indexes and indexes[0] != DEFAULT_INDEX_URL:
+        made["PIP_INDEX_URL"] = indexes[0]
+    if indexes[1:]:
+        made["PIP_EXTRA_INDEX_URL"] = " ".join(indexes[1:])
+    if links:
+        made["PIP_FIND_LINKS"] = " ".join(links)
+
+
+def _as_url(entry: str) -> str:
+    """Return an entry of find-links without spaces, which would split it."""
+    if "://" in entry or entry.startswith("file:"):
+        return entry.replace(" ", "%20")
+    return Path(os.path.abspath(os.path.expanduser(entry))).as_uri()
+
+
+def run_pip(
+    python: str,
+    pip: Path,
+    arguments: list[str],
+    *,
+    what: str,
+    environment: Mapping[str, str],
+) -> str:
+    """Run pip and return its output; `BuildError` about ``what`` where it fails.
+
+    When this is interrupted, pip and all that it started are stopped first.
+    """
+    # -I: neither the current folder nor the user's packages take part.
+    command = [python, "-I", str(pip / "pip"), *arguments]
+    try:
+        process = subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise BuildError(
+            f"`{python}` does not run: {error.strerror}",
+            hint="is the interpreter still there?",
+        ) from error
+    with process:
+        try:
+            output = redact_text(process.communicate()[0])
+        except BaseException:
+            _stop(process)
+            raise
+    if process.returncode:
+        raise BuildError(_explained(what, process.returncode, output), output=output)
+    return output
+
+
+def _explained(what: str, status: int, output: str) -> str:
+    lines = output.rstrip().splitlines()
+    shown = "\n".join(f"  | {line}" for line in lines[-_SHOWN_LINES:])
+    part = "its output" if len(lines) <= _SHOWN_LINES else "the end of its output"
+    return f"building {what} failed with exit code {status}; {part}:\n{shown}"
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End a process and its children: compilers would run on alone."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1.0)
