@@ -9,7 +9,7 @@ import functools
 import hashlib
 import os
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Protocol
 
 import xxhash
 
@@ -27,6 +27,13 @@ CHUNK = 1 << 18
 """Bytes read at a time; large enough that the calls vanish beside the hashing."""
 
 
+class _Readable(Protocol):
+    """What gives bytes, no more than asked for."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, none at the end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
     """What identifies a file's content."""
@@ -42,7 +49,7 @@ class Digest:
 class DigestingReader:
     """A binary reader that digests all that is read through it."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: _Readable) -> None:
         self._stream = stream
         self._sha256 = hashlib.sha256()
         self._xxh3 = xxhash.xxh3_128()

@@ -1,0 +1,111 @@
+"""Scripts that an environment's interpreter runs: shebangs and launchers.
+
+The rules are those of pip 26.3 and its distlib: the interpreter directly after
+``#!`` where the kernel can take it, else a first line for ``/bin/sh`` that Python
+takes for a string. Where pip's own line would break (a ``$`` in a path with spaces,
+bytes that are not UTF-8), ours differs so that it works.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+from mvenv.wheels.launchers import EntryPoint, split_placeholder
+
+__all__ = [
+    "compose_script",
+    "console_script",
+    "gui_script",
+    "rewrite_shebang",
+    "shebang",
+]
+
+_MAX_SHEBANG = 512 if sys.platform == "darwin" else 127
+"""Bytes of a shebang with ``#!`` and newline that every kernel in use takes whole."""
+_NOT_DIRECT = re.compile(rb"[ \t\r\n]")
+_NOT_QUOTABLE = re.compile(rb"""[\x00-\x1f\x7f"'$`\\]""")
+"""What double quotes of a shell, or Python's string around them, would not keep."""
+_NEEDS_QUOTES = re.compile(rb"[^A-Za-z0-9_@%+=:,./~\x80-\xff-]")
+_OCTAL_SAFE = re.compile(rb"[A-Za-z0-9_/.-]")
+_CODING = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)")
+"""PEP 263."""
+
+
+def shebang(python: str, arguments: bytes = b"") -> bytes:
+    """Return the first line or lines, newline included, that run ``python``.
+
+    ``arguments`` go to the interpreter, before the script's name.
+    """
+    path = os.fsencode(python)
+    behind = b" " + arguments if arguments else b""
+    direct = b"#!%s%s\n" % (path, behind)
+    if (
+        len(direct) <= _MAX_SHEBANG
+        and not _NOT_DIRECT.search(path)
+        and _is_utf8(direct)
+    ):
+        return direct
+    return b"#!/bin/sh\n" + _exec_lines(path, behind)
+
+
+def _exec_lines(path: bytes, arguments: bytes) -> bytes:
+    """Return a command for a shell that Python takes for a string."""
+    return b"'''exec' %s%s \"$0\" \"$@\"\n' '''\n" % (_quoted(path), arguments)
+
+
+def _is_utf8(text: bytes) -> bool:
+    # Python reads a script's first line, too, before it knows of another encoding.
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _quoted(path: bytes) -> bytes:
+    if _NOT_QUOTABLE.search(path) or not _is_utf8(path):
+        # Octal, since the line has to be UTF-8 for Python, and a string without
+        # escapes of its own; the doubled backslash is one for either reader.
+        octal = [
+            bytes([byte]) if _OCTAL_SAFE.match(bytes([byte])) else b"\\\\%03o" % byte
+            for byte in path
+        ]
+        return b'"$(printf "%s")"' % b"".join(octal)
+    return b'"%s"' % path if _NEEDS_QUOTES.search(path) else path
+
+
+def compose_script(python: str, body: bytes, arguments: bytes = b"") -> bytes:
+    """Return a whole script; keeps an encoding that ``body`` declares (PEP 263).
+
+    Python looks for it in the first two lines, and a shebang by ``/bin/sh`` takes
+    three.
+    """
+    first = shebang(python, arguments)
+    line = body.partition(b"\n")[0].rstrip(b"\r")
+    if first.count(b"\n") == 1 or not _CODING.match(line):
+        return first + body
+    head, _, command = first.partition(b"\n")
+    return b"%s\n%s\n%s%s" % (head, line, command, body)
+
+
+def console_script(python: str, module: str, attr: str) -> bytes:
+    """Return the launcher of a console entry point, as pip 26.3 writes it."""
+    return shebang(python) + EntryPoint("", module, attr).launcher_body()
+
+
+def gui_script(python: str, module: str, attr: str) -> bytes:
+    """Return the launcher of a GUI entry point: outside Windows, the same."""
+    return console_script(python, module, attr)
+
+
+def rewrite_shebang(content: bytes, python: str) -> bytes:
+    """Return a ``#!python`` or ``#!pythonw`` script for ``python``; others as they are.
+
+    Arguments of the interpreter are kept.
+    """
+    script = split_placeholder(content)
+    if script is None:
+        return content
+    return compose_script(python, script.body, script.arguments)

@@ -1,0 +1,398 @@
+"""A wheel's zip archive: its members, checked, and their content.
+
+`zipfile` reads the central directory; the members themselves are read and inflated
+here, in one place, so that a faster inflate can be put in. Archives that different
+programs would read differently, or that could write where they must not, are refused
+before anything is written.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import struct
+import unicodedata
+import zipfile
+import zlib
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from mvenv.errors import InvalidWheel
+
+__all__ = ["Member", "MemberReader", "WheelArchive", "shown"]
+
+MAX_RATIO = 100
+"""Unpacked bytes a byte of archive. Real wheels stay below 10, whole archives of
+machine-made text below 50; deflate itself reaches 1032, which only bombs use."""
+MIN_BOUND = 1 << 28
+"""Unpacked bytes that are allowed whatever the ratio: small wheels of test data may
+be all zeros, and this much hurts nobody."""
+MAX_MEMBERS = 1_000_000
+"""The largest wheels in use have some 60,000."""
+MAX_COMPONENT = 255
+"""Bytes of one name (``NAME_MAX`` of every common file system)."""
+MAX_PATH = 1024
+"""Bytes of a whole path: with the folder of an environment before it, it has to stay
+below ``PATH_MAX`` (4096)."""
+OWN_PREFIX = ".mvenv"
+"""Names that mvenv keeps for its marks and temporary files."""
+
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_LOCAL_SIGNATURE = b"PK\x03\x04"
+_EXTRA_GUESS = 64
+"""Bytes read ahead for the local header's extra field: saves a second read."""
+_FLAG_ENCRYPTED = 0x1 | 0x40 | 0x2000
+_FLAG_PATCH = 0x20
+_FLAG_UTF8 = 0x800
+_READ = 1 << 18
+_SHOWN = 200
+
+
+class Member(NamedTuple):
+    """One file in the archive."""
+
+    name: str
+    size: int
+    """Bytes, unpacked, as declared."""
+    executable: bool
+    compressed: int
+    """Bytes in the archive."""
+    crc: int
+    deflated: bool
+    offset: int
+    """Of its local header."""
+    raw_name: bytes
+    """As the local header must repeat it."""
+    limit: int
+    """Where the next member begins, or the archive ends."""
+
+
+def shown(name: str) -> str:
+    """Return a member's name as messages may show it: no control characters."""
+    text = repr(name)[1:-1]
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+class WheelArchive:
+    """An open archive; ``members`` are its files in the order of their bytes.
+
+    `InvalidWheel` on opening where the archive is damaged or hostile, `OSError`
+    where it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._length = os.fstat(self._descriptor).st_size
+            infos = _read_directory(self._descriptor)
+            members = [_to_member(info) for info in infos if not info.is_dir()]
+            _check_names([info.orig_filename for info in infos], members)
+            self._check_sizes(members)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        members.sort(key=lambda member: member.offset)
+        limits = [*(member.offset for member in members[1:]), self._length]
+        self.members = tuple(
+            member._replace(limit=limit)
+            for member, limit in zip(members, limits, strict=False)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self._descriptor)
+
+    def _check_sizes(self, members: list[Member]) -> None:
+        total = sum(member.size for member in members)
+        bound = max(MIN_BOUND, MAX_RATIO * self._length)
+        if total > bound:
+            raise InvalidWheel(
+                f"it claims to unpack to {total} bytes, more than {MAX_RATIO} times"
+                f" its own {self._length}: a decompression bomb"
+            )
+
+    def content(self, member: Member) -> bytes:
+        """Return the whole content, checked; for members that fit into memory."""
+        start, data = self._locate(member, ahead=member.compressed)
+        missing = member.compressed - len(data)
+        if missing > 0:
+            data += self._read(start + len(data), missing, member)
+        data = data[: member.compressed]
+        content = _inflate(data, member) if member.deflated else data
+        _check_content(member, len(content), zlib.crc32(content))
+        return content
+
+    def open(self, member: Member) -> MemberReader:
+        """Return a reader that inflates piece by piece."""
+        start, _ = self._locate(member, ahead=0)
+        return MemberReader(self, member, start)
+
+    def _locate(self, member: Member, *, ahead: int) -> tuple[int, bytes]:
+        """Return where the data starts, and what of it was read along."""
+        length = _LOCAL_HEADER.size + len(member.raw_name)
+        block = os.pread(self._descriptor, length + _EXTRA_GUESS + ahead, member.offset)
+        if len(block) < length:
+            raise _refusal("ends beyond the archive: it is truncated", member)
+        signature, name_length, extra_length = _LOCAL_HEADER.unpack_from(block)
+        name = block[_LOCAL_HEADER.size : length]
+        if (
+            signature != _LOCAL_SIGNATURE
+            or name_length != len(name)
+            or name != member.raw_name
+        ):
+            raise _refusal("is named otherwise in its own header", member)
+        start = member.offset + length + extra_length
+        if start + member.compressed > member.limit:
+            # Shared bytes are how a small archive becomes endless.
+            raise _refusal("overlaps what follows it in the archive", member)
+        return start, block[length + extra_length :]
+
+    def _read(self, offset: int, length: int, member: Member) -> bytes:
+        pieces = []
+        while length > 0:
+            # One read gives 2 GiB at the most (read(2)).
+            piece = os.pread(self._descriptor, min(length, 1 << 30), offset)
+            if not piece:
+                raise _refusal("ends beyond the archive: it is truncated", member)
+            pieces.append(piece)
+            offset += len(piece)
+            length -= len(piece)
+        return b"".join(pieces)
+
+
+class MemberReader:
+    """Reads one member in pieces of bounded size; the end checks size and CRC."""
+
+    def __init__(self, archive: WheelArchive, member: Member, start: int) -> None:
+        self._archive = archive
+        self._member = member
+        self._position = start
+        self._end = start + member.compressed
+        self._engine = zlib.decompressobj(-zlib.MAX_WBITS) if member.deflated else None
+        self._pending = b""
+        self._size = 0
+        self._crc = 0
+
+    def read(self, size: int = _READ, /) -> bytes:
+        """Return at most ``size`` bytes, none at the end; `InvalidWheel` if wrong."""
+        size = size if size > 0 else _READ
+        piece = self._next(size)
+        if piece:
+            self._size += len(piece)
+            self._crc = zlib.crc32(piece, self._crc)
+            if self._size > self._member.size:
+                raise _refusal("is larger than the archive declares", self._member)
+        else:
+            _check_content(self._member, self._size, self._crc)
+        return piece
+
+    def _next(self, size: int) -> bytes:
+        if self._engine is None:
+            return self._raw(size)
+        piece = b""
+        while not piece and not self._engine.eof:
+            data = self._pending or self._raw(_READ)
+            try:
+                piece = self._engine.decompress(data, size)
+            except zlib.error as error:
+                reason = "is damaged: it cannot be inflated"
+                raise _refusal(reason, self._member) from error
+            self._pending = self._engine.unconsumed_tail
+            if not piece and not data and not self._engine.eof:
+                raise _refusal("is damaged: it ends too early", self._member)
+        return piece
+
+    def _raw(self, size: int) -> bytes:
+        length = min(size, self._end - self._position)
+        data = self._archive._read(self._position, length, self._member)  # noqa: SLF001  its other half
+        self._position += len(data)
+        return data
+
+
+def _read_directory(descriptor: int) -> list[zipfile.ZipInfo]:
+    try:
+        with (
+            open(descriptor, "rb", closefd=False) as stream,
+            zipfile.ZipFile(stream) as archive,
+        ):
+            infos = archive.infolist()
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # Only an offset outside of the archive makes a seek invalid.
+        raise InvalidWheel("it is not a whole zip archive") from error
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        IndexError,
+        NotImplementedError,
+        OverflowError,
+        ValueError,
+        struct.error,
+    ) as error:
+        raise InvalidWheel(
+            f"it is not a whole zip archive ({str(error)[:_SHOWN]})",
+            hint="fetch it again: it may have been cut off",
+        ) from error
+    if len(infos) > MAX_MEMBERS:
+        raise InvalidWheel(f"it has {len(infos)} members, more than {MAX_MEMBERS}")
+    return infos
+
+
+def _to_member(info: zipfile.ZipInfo) -> Member:
+    utf8 = info.flag_bits & _FLAG_UTF8
+    raw_name = info.orig_filename.encode("utf-8" if utf8 else "cp437")
+    mode = info.external_attr >> 16
+    member = Member(
+        name=info.filename,
+        size=info.file_size,
+        # As pip: a regular file, by the mode's own word, that anybody may execute.
+        executable=stat.S_ISREG(mode) and bool(mode & 0o111),
+        compressed=info.compress_size,
+        crc=info.CRC,
+        deflated=info.compress_type == zipfile.ZIP_DEFLATED,
+        offset=info.header_offset,
+        raw_name=raw_name,
+        limit=0,
+    )
+    if info.flag_bits & _FLAG_ENCRYPTED:
+        raise _refusal("is encrypted", member)
+    if (
+        info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+        or info.flag_bits & _FLAG_PATCH
+    ):
+        raise _refusal(
+            f"is compressed in a way that wheels must not be (method"
+            f" {info.compress_type})",
+            member,
+        )
+    if stat.S_ISLNK(mode):
+        raise _refusal("is a symbolic link, which wheels must not have", member)
+    if stat.S_IFMT(mode) not in {0, stat.S_IFREG}:
+        raise _refusal("is a device or other special file", member)
+    if member.offset < 0:
+        raise _refusal("begins before the archive", member)
+    if not member.deflated and member.size != member.compressed:
+        raise _refusal("has sizes that contradict each other", member)
+    return member
+
+
+def _check_names(names: list[str], members: list[Member]) -> None:
+    """Refuse names that lead elsewhere or fall together on some file system."""
+    folders: dict[str, str] = {"": ""}
+    for name in names:
+        is_folder = name.endswith("/")
+        folder, _, base = name.removesuffix("/").rpartition("/")
+        if not folder and name.startswith("/"):
+            raise _bad_name(name, "is absolute")
+        _fold_folder(folder, folders, name)
+        _check_component(base, name)
+        if is_folder:
+            _fold_folder(name.removesuffix("/"), folders, name)
+        if len(name) * 4 > MAX_PATH and len(_encoded(name)) > MAX_PATH:
+            raise _bad_name(name, f"is longer than {MAX_PATH} bytes")
+        if name[1:2] == ":" and name[0].isalpha():
+            raise _bad_name(name, "begins with a drive letter")
+    _check_collisions(members, folders)
+
+
+def _fold_folder(folder: str, folders: dict[str, str], name: str) -> str:
+    """Check a folder's path once, and return it as the laxest file system sees it."""
+    known = folders.get(folder)
+    if known is None:
+        parent, _, base = folder.rpartition("/")
+        if not parent and folder.startswith("/"):
+            raise _bad_name(name, "is absolute")
+        prefix = _fold_folder(parent, folders, name)
+        _check_component(base, name)
+        known = folders[folder] = f"{prefix}{_fold(base)}/"
+    return known
+
+
+def _check_component(component: str, name: str) -> None:
+    if not component or component == ".":
+        raise _bad_name(name, "has an empty part")
+    if component == "..":
+        raise _bad_name(name, "leads out of its folder")
+    if _UNSAFE.search(component):
+        kind = "a backslash" if "\\" in component else "a control character"
+        raise _bad_name(name, f"has {kind} in its name")
+    if len(component) * 4 > MAX_COMPONENT and len(_encoded(component)) > MAX_COMPONENT:
+        raise _bad_name(name, f"has a part longer than {MAX_COMPONENT} bytes")
+    if component.startswith(OWN_PREFIX):
+        raise _bad_name(name, "has a name that mvenv keeps for itself")
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode("utf-8", "surrogatepass")
+
+
+def _fold(component: str) -> str:
+    """Return a key that is equal for names that some file system takes as one.
+
+    Those that ignore case (NTFS, APFS, ext4's casefold) and those that normalise
+    (HFS+, APFS).
+    """
+    if component.isascii():
+        return component.lower()
+    normal = unicodedata.normalize("NFD", component)
+    return unicodedata.normalize("NFC", normal.casefold())
+
+
+def _check_collisions(members: list[Member], folders: dict[str, str]) -> None:
+    taken = {key.removesuffix("/"): folder for folder, key in folders.items()}
+    seen: dict[str, str] = {}
+    for member in members:
+        folder, _, base = member.name.rpartition("/")
+        key = folders[folder] + _fold(base)
+        other = seen.get(key)
+        if other == member.name:
+            raise _refusal("is there twice", member)
+        if other is not None:
+            raise _refusal(
+                f"falls together with `{shown(other)}` where file names ignore case"
+                " or are normalised",
+                member,
+            )
+        seen[key] = member.name
+        if key in taken:
+            raise _refusal(f"is also a folder, `{shown(taken[key])}`", member)
+
+
+def _inflate(data: bytes, member: Member) -> bytes:
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        # One byte more than declared is enough to see that it is too much.
+        content = engine.decompress(data, member.size + 1)
+    except zlib.error as error:
+        raise _refusal("is damaged: it cannot be inflated", member) from error
+    if not engine.eof and len(content) <= member.size:
+        raise _refusal("is damaged: it ends too early", member)
+    return content
+
+
+def _check_content(member: Member, size: int, crc: int) -> None:
+    if size != member.size:
+        kind = "larger" if size > member.size else "smaller"
+        raise _refusal(f"is {kind} than the archive declares", member)
+    if crc != member.crc:
+        raise _refusal("is damaged: its checksum (CRC) is wrong", member)
+
+
+def _bad_name(name: str, reason: str) -> InvalidWheel:
+    return InvalidWheel(f"its member `{shown(name)}` {reason}", member=name)
+
+
+def _refusal(reason: str, member: Member) -> InvalidWheel:
+    return _bad_name(member.name, reason)
