@@ -121,12 +121,12 @@ def test_groups_and_extras_are_poetrys(name: str) -> None:
 
 @each_lock
 def test_some_choices_are_poetrys(name: str) -> None:
-    """Every choice for one target each, every target for one choice each."""
+    """A few choices for one target each, every target for one choice each."""
     answers = answers_of(name)
     targets = answers.targets()
     every = answers.answers
 
-    for index, answer in enumerate(every):
+    for index, answer in enumerate(every[:: max(1, len(every) // 12)]):
         compare(answers, answer, targets[index % len(targets)])
     for index, target in enumerate(targets):
         compare(answers, every[-index % len(every)], target)

@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cleo.io.buffered_io import BufferedIO
-from poetry.factory import Factory
-from poetry_plugin_export.exporter import Exporter
+from cleo.io.buffered_io import BufferedIO  # type: ignore[import-not-found, unused-ignore] # rarely installed
+from poetry.factory import Factory  # type: ignore[import-not-found, unused-ignore] # rarely installed
+from poetry_plugin_export.exporter import Exporter  # type: ignore[import-not-found, unused-ignore] # rarely installed
 
 HERE = Path(__file__).parent
 MOST = 64

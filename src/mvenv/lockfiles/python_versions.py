@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 __all__ = ["parse_python_versions"]
 
 _AFTER_OPERATOR = re.compile(r"(?<=[\^~=<>])\s+")
-_TERM = re.compile(r"(?P<op>\^|~=|~|===?|=|!=|<>|<=?|>=?)?v?(?P<version>\d.*)")
+_TERM = re.compile(r"(?P<op>\^|~=|~|===?|=|!=|<=?|>=?)?v?(?P<version>\d.*)")
 _ANY = re.compile(r"[vV]?[xX*](\.[xX*])*")
 
 
@@ -45,8 +45,8 @@ def _translate(term: str) -> str:
     if match is None:
         raise InvalidSpecifier(term)
     operator, text = match["op"] or "==", match["version"]
-    if operator in {"=", "<>"}:
-        operator = {"=": "==", "<>": "!="}[operator]
+    if operator == "=":
+        operator = "=="
     if operator in {"^", "~"}:
         version = Version(text)
         after = _caret(version) if operator == "^" else _tilde(version)
