@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mvenv.env.bare import BareEnvironment
 from mvenv.env.receipt import FOLDER
-from mvenv.env.scripts import shebang
+from mvenv.env.scripts import compose_script
 from mvenv.errors import LinkError, SystemFault
 from mvenv.hashes import digest_bytes
 from mvenv.link.files import write_new
@@ -21,12 +21,12 @@ from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.record import record_row
 
-__all__ = ["Applied", "StaleWheels", "apply_plan"]
+__all__ = ["Applied", "StaleWheels", "apply_plan", "fill_bare"]
 
 _NEW = ".mvenv-file~"
 
 
-class StaleWheels(Exception):  # noqa: N818  a signal to the caller, not an error
+class StaleWheels(Exception):
     """Stored files are not what they must be; nothing of them was linked."""
 
     def __init__(self, keys: frozenset[str]) -> None:
@@ -69,9 +69,7 @@ def apply_plan(
             work = _Work(
                 root=root,
                 replaces=replaces,
-                linker=Linker(
-                    root, modes, replace=replaces, require_link=require_link
-                ),
+                linker=Linker(root, modes, replace=replaces, require_link=require_link),
             )
             work.make_folders((FOLDER, *bare.folders, *plan.folders))
             _link(work, plan, plan.links, store, run)
@@ -85,10 +83,22 @@ def apply_plan(
         finally:
             os.close(root)
     except OSError as error:
-        raise SystemFault.from_os_error(
-            error, "cannot fill the environment"
-        ) from error
+        raise SystemFault.from_os_error(error, "cannot fill the environment") from error
     return work.applied
+
+
+def fill_bare(bare: BareEnvironment, folder: Path) -> None:
+    """Make a bare environment in an empty folder; `SystemFault` where that fails."""
+    try:
+        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            work = _Work(root=root, replaces=False, linker=Linker(root, ()))
+            work.make_folders(bare.folders)
+            work.write_bare(bare)
+        finally:
+            os.close(root)
+    except OSError as error:
+        raise SystemFault.from_os_error(error, "cannot make an environment") from error
 
 
 def _link(
@@ -122,9 +132,7 @@ def _renew(
     store.fresh_inode(wheel, path, run)
 
 
-def _wheel_of(
-    wheels: Sequence[StoredWheel], one: Unlinked
-) -> tuple[StoredWheel, str]:
+def _wheel_of(wheels: Sequence[StoredWheel], one: Unlinked) -> tuple[StoredWheel, str]:
     source = Path(one.folder.source, one.file.source)
     for wheel in wheels:
         if source.is_relative_to(wheel.tree):
@@ -132,27 +140,21 @@ def _wheel_of(
     raise AssertionError(f"{source} is in no wheel of the plan")
 
 
-def _write_scripts(work: _Work, plan: Plan, python: str) -> dict[str, str]:
-    """Write the scripts and return their RECORD rows' hashes and sizes."""
+def _write_scripts(work: _Work, plan: Plan, python: str) -> dict[str, tuple[str, int]]:
+    """Write the scripts and return their hashes and sizes, for RECORD."""
     written: dict[str, tuple[str, int]] = {}
-    lines: dict[bytes, bytes] = {}
     for script in plan.scripts:
-        line = lines.get(script.arguments)
-        if line is None:
-            line = lines[script.arguments] = shebang(python, script.arguments)
-        content = line + script.body
+        content = compose_script(python, script.body, script.arguments)
         digest = work.write(script.path, content, executable=True)
         written[script.path] = (digest, len(content))
-    return {
-        path: f"{digest}\t{size}" for path, (digest, size) in written.items()
-    }
+    return written
 
 
-def _record(record: PlannedRecord, rows: dict[str, str]) -> bytes:
+def _record(record: PlannedRecord, rows: dict[str, tuple[str, int]]) -> bytes:
     lines = [record.rows]
     for path in record.scripts:
-        digest, size = rows[path].split("\t")
-        lines.append(record_row(path, digest, int(size), record.site))
+        digest, size = rows[path]
+        lines.append(record_row(path, digest, size, record.site))
     return "".join(lines).encode("utf-8", "surrogateescape")
 
 

@@ -164,7 +164,15 @@ def create(request: CreateRequest, reporter: Reporter) -> Created:
     )
     store = WheelStore(layout, seal=request.seal)
     with RunFolder(layout) as run, Fetcher(request.fetch, reporter) as fetcher:
-        builder = Builder(request, target, skeleton, layout, run, reporter)
+        builder = Builder(
+            target=target,
+            skeleton=skeleton,
+            layout=layout,
+            run=run,
+            settings=request.fetch,
+            environ=request.environ,
+            reporter=reporter,
+        )
         for _ in range(_ATTEMPTS):
             ensured = ensure(
                 selection,
@@ -239,7 +247,9 @@ def _mend(stale: StaleWheels, store: WheelStore, reporter: Reporter) -> None:
         if mending.usable:
             continue
         changed = ", ".join(mending.changed[:3]) or "its manifest"
-        where = f"; what was changed is kept in `{mending.kept}`" if mending.kept else ""
+        where = (
+            f"; what was changed is kept in `{mending.kept}`" if mending.kept else ""
+        )
         reporter.warn(
             f"a stored wheel had been changed ({changed}) and was not used{where}."
             " Other environments that share these files have the change too"
@@ -291,7 +301,9 @@ class _Making:
             *(f"{one.name} {one.version}" for one in self.plan.distributions),
             *(wheel.key for wheel in self.plan.wheels),
         ]
-        return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+        return hashlib.sha256(
+            "\n".join(parts).encode("utf-8", "surrogateescape")
+        ).hexdigest()
 
     def _probe(self, place: Place) -> LinkChoice:
         choice = probe(
@@ -376,9 +388,7 @@ class _Made:
     choice: LinkChoice
 
 
-def _created(
-    making: _Making, ensured: Ensured, made: _Made, seconds: float
-) -> Created:
+def _created(making: _Making, ensured: Ensured, made: _Made, seconds: float) -> Created:
     tally = made.applied.tally
     generated = sum(size for _, _, size in made.applied.generated)
     shared = tally.bytes[LinkMode.REFLINK] + tally.bytes[LinkMode.HARDLINK]

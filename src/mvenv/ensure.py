@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvenv.building import Builder
+from mvenv.building import Builder, direct_url
 from mvenv.errors import MvenvError, SeveralErrors
 from mvenv.fetch.download import Fetcher, FileRequest
 from mvenv.plan import Provided
@@ -25,9 +25,9 @@ from mvenv.selection.model import (
     VcsChoice,
 )
 from mvenv.store.entries import StoredWheel, WheelStore
-from mvenv.store.layout import StoreKey, store_key
+from mvenv.store.layout import store_key
 from mvenv.store.runs import RunFolder, sweep
-from mvenv.wheels.facts import read_facts
+from mvenv.wheels.facts import read_facts, versioned_launchers
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -115,10 +115,7 @@ class _Ensuring:
             file = _first(source)
             if file.filename.endswith(".whl"):
                 return self._find(file.sha256)
-            return self._find(self._builder.recall_file(file, _below(source)))
-        if isinstance(source, VcsChoice):
-            return self._find(self._builder.recall_vcs(source))
-        return None
+        return self._find(self._builder.recall(one))
 
     def _find(self, sha256: str | None) -> StoredWheel | None:
         return self._store.find(store_key(sha256)) if sha256 else None
@@ -131,9 +128,13 @@ class _Ensuring:
             name=one.name,
             version=facts.version,
             dist_info=facts.dist_info,
-            console=facts.console,
-            gui=facts.gui,
-            direct_url=self._builder.direct_url(one.source),
+            launchers=(
+                *versioned_launchers(
+                    facts.console, self._builder.target.version_info[:2]
+                ),
+                *facts.gui,
+            ),
+            direct_url=direct_url(one.source),
             wheel=wheel,
             facts=facts,
             shared=shared,
@@ -212,16 +213,19 @@ class _Ensuring:
         return done
 
     def _take_in(self, one: Chosen, path: Path, sha256: str) -> StoredWheel:
-        if not path.name.endswith(".whl"):
-            path, sha256 = self._builder.build_file(one, path, sha256)
-            with self._lock:
-                self._result.built += 1
-        wheel = self._ingest(path, store_key(sha256))
-        path.unlink(missing_ok=True)
-        return wheel
+        if path.name.endswith(".whl"):
+            return self._ingest(path, sha256)
+        wheel, sha256 = self._builder.build_file(one, path)
+        with self._lock:
+            self._result.built += 1
+        stored = self._ingest(wheel, sha256)
+        self._builder.remember(one, sha256)
+        return stored
 
-    def _ingest(self, path: Path, key: StoreKey) -> StoredWheel:
+    def _ingest(self, path: Path, sha256: str) -> StoredWheel:
+        key = store_key(sha256)
         wheel = self._store.ingest(path, key, path.name, self._run)
+        path.unlink(missing_ok=True)
         with self._lock:
             self._result.new.append(wheel)
         self._reporter.detail(f"stored {path.name}")
@@ -235,7 +239,9 @@ class _Ensuring:
         path, sha256 = self._builder.build_source(one)
         self._result.built += 1
         if isinstance(source, VcsChoice):
-            return self._provide(one, self._ingest(path, store_key(sha256)))
+            stored = self._ingest(path, sha256)
+            self._builder.remember(one, sha256)
+            return self._provide(one, stored)
         # A folder's wheel changes with the folder, so it is nobody else's.
         wheel = self._store.stage(path, store_key(sha256), path.name, self._run)
         return self._provide(one, wheel, shared=False)
@@ -249,10 +255,6 @@ def _first(source: IndexChoice | ArchiveChoice) -> FileChoice:
     if best is None:
         raise AssertionError("a selection has a file for each distribution")
     return best
-
-
-def _below(source: IndexChoice | ArchiveChoice) -> str | None:
-    return source.subdirectory if isinstance(source, ArchiveChoice) else None
 
 
 def _request(one: Chosen, file: FileChoice) -> FileRequest:

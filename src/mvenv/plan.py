@@ -18,7 +18,8 @@ from mvenv.hashes import digest_bytes
 from mvenv.link.tree import FileLink, FolderLinks
 from mvenv.store.entries import StoredWheel
 from mvenv.target import Scheme
-from mvenv.wheels.facts import EntryPoint, WheelFacts
+from mvenv.wheels.facts import WheelFacts
+from mvenv.wheels.launchers import EntryPoint
 from mvenv.wheels.layout import Placing, WheelLayout, layout_wheel
 from mvenv.wheels.record import record_row
 
@@ -43,26 +44,6 @@ class LiftedFile(NamedTuple):
     executable: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provided:
-    """One distribution, ready to be installed."""
-
-    name: str
-    version: str
-    dist_info: str
-    """Name of its metadata folder."""
-    console: tuple[EntryPoint, ...]
-    gui: tuple[EntryPoint, ...]
-    direct_url: bytes | None
-    """Content of ``direct_url.json`` (PEP 610), where it is not from an index."""
-    wheel: StoredWheel | None = None
-    facts: WheelFacts | None = None
-    shared: bool = True
-    """Its files may be hard links; never for local folders."""
-    lifted: tuple[LiftedFile, ...] = ()
-    """In place of a wheel: the files of an editable install."""
-
-
 class PlannedFile(NamedTuple):
     """A file to write."""
 
@@ -78,6 +59,28 @@ class PlannedScript(NamedTuple):
     body: bytes
     arguments: bytes
     """What follows the interpreter in the shebang."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provided:
+    """One distribution, ready to be installed."""
+
+    name: str
+    version: str
+    dist_info: str
+    """Name of its metadata folder."""
+    launchers: tuple[EntryPoint, ...]
+    """Console and GUI entry points."""
+    direct_url: bytes | None
+    """Content of ``direct_url.json`` (PEP 610), where it is not from an index."""
+    wheel: StoredWheel | None = None
+    facts: WheelFacts | None = None
+    shared: bool = True
+    """Its files may be hard links; never for local folders."""
+    lifted: tuple[LiftedFile, ...] = ()
+    """In place of a wheel: the files of an editable install."""
+    scripts: tuple[PlannedScript, ...] = ()
+    """Its scripts that name the interpreter."""
 
 
 class PlannedRecord(NamedTuple):
@@ -122,8 +125,15 @@ class Plan:
             for folder in itertools.chain(self.links, self.late_links)
             for file in folder.files
         )
-        written = (one.path for one in (*self.files, *self.scripts, *self.records))
-        return frozenset(itertools.chain(self.folders, linked, written))
+        return frozenset(
+            itertools.chain(
+                self.folders,
+                linked,
+                (file.path for file in self.files),
+                (script.path for script in self.scripts),
+                (record.path for record in self.records),
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,19 +200,19 @@ def _installed(one: Provided, site: str) -> Installed:
     )
 
 
-def _claims_of(
-    owner: int, one: Provided, scheme: Scheme, site: str
-) -> list[_Claim]:
+def _claims_of(owner: int, one: Provided, scheme: Scheme, site: str) -> list[_Claim]:
     claims: list[_Claim] = []
     if one.wheel is not None and one.facts is not None:
         laid_out = layout_wheel(one.wheel.manifest, one.facts, scheme)
         claims += _wheel_claims(owner, one, one.wheel, laid_out)
     claims += [_file_claim(owner, PlannedFile(*lifted)) for lifted in one.lifted]
+    claims += [_script_claim(owner, script) for script in one.scripts]
     claims += [
         _script_claim(
-            owner, f"{scheme.scripts}/{point.name}", point.launcher_body(), b""
+            owner,
+            PlannedScript(f"{scheme.scripts}/{point.name}", point.launcher_body(), b""),
         )
-        for point in (*one.console, *one.gui)
+        for point in one.launchers
     ]
     folder = f"{site}/{one.dist_info}"
     written = {"INSTALLER": b"mvenv\n", "REQUESTED": b""}
@@ -227,8 +237,8 @@ def _wheel_claims(
         if row.how is Placing.DROPPED:
             continue
         if row.how is Placing.REWRITE:
-            body, arguments = laid_out.rewritten[row.source]
-            claims.append(_script_claim(owner, row.target, body, arguments))
+            script = PlannedScript(row.target, *laid_out.rewritten[row.source])
+            claims.append(_script_claim(owner, script))
             continue
         folder, _, name = row.source.rpartition("/")
         link = FileLink(
@@ -259,11 +269,10 @@ def _file_claim(owner: int, file: PlannedFile) -> _Claim:
     return _Claim(owner, file.path, digest.sha256, digest.size, file=file)
 
 
-def _script_claim(owner: int, path: str, body: bytes, arguments: bytes) -> _Claim:
+def _script_claim(owner: int, script: PlannedScript) -> _Claim:
     # The digest only tells equal scripts from others; RECORD gets the real one.
-    digest = digest_bytes(arguments + b"\n" + body)
-    script = PlannedScript(path, body, arguments)
-    return _Claim(owner, path, digest.sha256, -1, script=script)
+    digest = digest_bytes(script.arguments + b"\n" + script.body)
+    return _Claim(owner, script.path, digest.sha256, -1, script=script)
 
 
 def _settle(

@@ -13,7 +13,7 @@ from mvenv.cli.console import Console
 from mvenv.cli.create import create_command
 from mvenv.errors import MvenvError, SystemFault
 
-__all__ = ["main"]
+__all__ = ["INTERRUPTED", "command", "main", "run"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -46,15 +46,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; nothing half-made was left", err=True)
         return INTERRUPTED
-    except MvenvError as error:
-        console.error(error)
-        return error.exit_code
-    except BrokenPipeError:
+    except (MvenvError, OSError) as error:
+        return _report(console, error)
+    return 0
+
+
+def _report(console: Console, error: MvenvError | OSError) -> int:
+    if isinstance(error, BrokenPipeError):
         # Whoever read our output has gone; Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        fault = SystemFault.from_os_error(error, "the system refused")
-        console.error(fault)
-        return fault.exit_code
-    return 0
+    if isinstance(error, OSError):
+        error = SystemFault.from_os_error(error, "the system refused")
+    console.error(error)
+    return error.exit_code

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -22,7 +23,12 @@ from mvenv.link.modes import LinkPolicy
 
 __all__ = ["create_command"]
 
-_MODES = {**{policy.value: policy for policy in LinkPolicy}, "clone": LinkPolicy.REFLINK}
+_MODES = {
+    **{policy.value: policy for policy in LinkPolicy},
+    "clone": LinkPolicy.REFLINK,
+}
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def _names(
@@ -32,7 +38,11 @@ def _names(
     return tuple(name for value in values for name in value.replace(",", " ").split())
 
 
-def _several(name: str, *more: str, help: str) -> Any:  # noqa: A002  click's word
+def _several(
+    name: str,
+    *more: str,
+    help: str,  # noqa: A002  click's word
+) -> Callable[[_Command], _Command]:
     variable = f"MVENV_{name.strip('-').replace('-', '_').upper()}"
     return click.option(
         name,
@@ -45,7 +55,11 @@ def _several(name: str, *more: str, help: str) -> Any:  # noqa: A002  click's wo
     )
 
 
-def _flag(name: str, *, help: str) -> Any:  # noqa: A002  click's word
+def _flag(
+    name: str,
+    *,
+    help: str,  # noqa: A002  click's word
+) -> Callable[[_Command], _Command]:
     variable = f"MVENV_{name.strip('-').replace('-', '_').upper()}"
     return click.option(name, is_flag=True, envvar=variable, help=help)
 

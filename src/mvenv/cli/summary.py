@@ -23,8 +23,7 @@ def summarise(created: Created) -> str:
     ]
     ways.append(f"{created.private_files:,} private files")
     lines = [
-        f"created {created.path} · CPython {created.version} ·"
-        f" {created.seconds:.2f} s",
+        f"created {created.path} · CPython {created.version} · {created.seconds:.2f} s",
         f"  {_count(len(created.distributions), 'package')}"
         f" ({_fetched(created)}) · {' · '.join(ways)}",
         f"  {size(created.shared_bytes)} shared with the store ·"

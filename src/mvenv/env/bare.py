@@ -32,6 +32,12 @@ class BareEnvironment:
     files: tuple[tuple[str, bytes, int], ...]
     """(path, content, mode); ``pyvenv.cfg``, which makes it an environment, last."""
 
+    def paths(self) -> frozenset[str]:
+        """Return everything that belongs to the environment itself."""
+        links = (path for path, _ in self.symlinks)
+        files = (path for path, _, _ in self.files)
+        return frozenset((*self.folders, *links, *files))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenvOptions:
