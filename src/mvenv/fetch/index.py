@@ -6,11 +6,11 @@ import enum
 import itertools
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from mvenv.errors import FetchError
 from mvenv.fetch.pages import Offer, Offers, read_page
@@ -62,7 +62,10 @@ class Place:
 
 
 class Index:
-    """The places of the settings. Each page is read once; safe for threads."""
+    """The places of the settings. Each page is read once; safe for threads.
+
+    A context manager where it has no ``session`` given and so opens its own.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,12 @@ class Index:
         self._lock = threading.Lock()
         self._pages: dict[tuple[Place, str], Future[Offers]] = {}
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
     def locate(
         self,
         name: NormalizedName,
@@ -89,12 +98,12 @@ class Index:
         Nothing is left out for its tags, its Python or being yanked: the lockfile has
         chosen. `FetchError` where a place cannot be read; not being there is none.
         """
-        found: dict[str, list[str]] = {}
-        for place in self.places(index=index, index_name=index_name):
-            for filename, offers in self.offers(place, name).items():
-                urls = found.setdefault(filename, [])
-                urls += [offer.url for offer in offers if offer.url not in urls]
-        return {filename: tuple(urls) for filename, urls in found.items()}
+        return _Located(
+            tuple(
+                self.offers(place, name)
+                for place in self.places(index=index, index_name=index_name)
+            )
+        )
 
     def places(self, *, index: str | None, index_name: str | None) -> tuple[Place, ...]:
         """Return where to look, in this order.
@@ -193,6 +202,28 @@ class Index:
         if path.name.endswith(_PAGES):
             return _reading(path, _read_local_page)
         return Offers.of([Offer(filename=path.name, url=path.as_uri())])
+
+
+class _Located(Mapping[str, tuple[str, ...]]):
+    """The offers of several places together, worked out for what is asked for."""
+
+    def __init__(self, places: tuple[Offers, ...]) -> None:
+        self._places = places
+        self._names = dict.fromkeys(itertools.chain.from_iterable(places))
+
+    def __getitem__(self, filename: str) -> tuple[str, ...]:
+        if filename not in self._names:
+            raise KeyError(filename)
+        offers = itertools.chain.from_iterable(
+            place[filename] for place in self._places if filename in place
+        )
+        return tuple(dict.fromkeys(offer.url for offer in offers))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _reading(path: Path, read: Callable[[Path], Offers]) -> Offers:

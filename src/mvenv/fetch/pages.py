@@ -62,6 +62,9 @@ class Offers(Mapping[str, tuple[Offer, ...]]):
     def __getitem__(self, filename: str) -> tuple[Offer, ...]:
         return tuple(map(self._resolve, self._raw[filename]))
 
+    def __contains__(self, filename: object) -> bool:
+        return filename in self._raw
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._raw)
 
@@ -133,7 +136,7 @@ def _resolve_link(base: str, href: str) -> Offer:
 def _read_json(text: str, url: str) -> Offers:
     try:
         page = json.loads(text)
-        files = page["files"]
+        files = list(page["files"])
         version = str(page.get("meta", {}).get("api-version", "1.0"))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise FetchError(
