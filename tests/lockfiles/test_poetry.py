@@ -432,14 +432,3 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_lockfile(tmp_path / "poetry.lock")
     with pytest.raises(LockfileError, match="not a directory"):
         read_lockfile(Path(os.devnull) / "poetry.lock")
-
-
-def test_a_file_without_permission(tmp_path: Path) -> None:
-    path = tmp_path / "poetry.lock"
-    path.write_text(PACKAGE + METADATA)
-    path.chmod(0)
-    if os.access(path, os.R_OK):
-        pytest.skip("root may read everything")
-
-    with pytest.raises(LockfileError, match="permission denied"):
-        read_lockfile(path)
