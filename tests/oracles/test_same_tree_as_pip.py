@@ -2,148 +2,128 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import re
-import stat
-import subprocess
-import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
+from kit.interpreters import Interpreters
+from kit.lockfiles import PylockWriter
+from oracles.comparing import differences, listed, read_tree, untrue_rows
+from oracles.making import Pip, mvenv_create, requirements_of
+
 pytestmark = pytest.mark.index
 
-LOCKS = Path(__file__).parents[2] / "benchmarks" / "locks"
-EXAMPLE = Path(__file__).parents[2] / "examples" / "web" / "poetry.lock"
-_SHEBANG = re.compile(rb"\A#!/bin/sh\n'''exec' [^\n]*\n' '''\n|\A#![^\n]*\n")
-_FOLDED = {0o444: 0o644, 0o555: 0o755}
-"""The seal, which pip's files do not have."""
+ROOT = Path(__file__).parents[2]
+LOCKS = ROOT / "benchmarks" / "locks"
+EXAMPLE = ROOT / "examples" / "web" / "poetry.lock"
+TOP100 = (LOCKS / "top100.txt").read_text().split()
+ODD = ("certifi", "jinja2", "markupsafe", "protobuf", "pyyaml", "setuptools", "wheel")
+"""Of the most used: a private file, extensions, namespaces, `.pth`, and none."""
 
 
-class _File(NamedTuple):
-    mode: int
-    sha256: str
-
-
-def _tree(environment: Path) -> dict[str, _File]:
-    """Return what installers put there, without what is known to differ.
-
-    RECORD (it lists bytecode and other scripts' hashes), INSTALLER (the name of the
-    tool), bytecode (pip compiles), shebang lines (they name the environment).
-    """
-    found: dict[str, _File] = {}
-    for folder, names, files in os.walk(environment):
-        names[:] = [name for name in names if name not in {"__pycache__", ".mvenv"}]
-        for name in files:
-            path = Path(folder, name)
-            below = path.relative_to(environment).as_posix()
-            status = path.lstat()
-            if not stat.S_ISREG(status.st_mode) or _of_the_tool(below):
-                continue
-            content = path.read_bytes()
-            if below.startswith("bin/"):
-                content = _SHEBANG.sub(b"#!\n", content)
-            mode = stat.S_IMODE(status.st_mode)
-            digest = hashlib.sha256(content).hexdigest()
-            found[below] = _File(_FOLDED.get(mode, mode), digest)
-    return found
-
-
-def _of_the_tool(path: str) -> bool:
-    name = path.rpartition("/")[2]
-    return (
-        name in {"pyvenv.cfg", ".gitignore", "CACHEDIR.TAG"}
-        or (".dist-info/" in path and name in {"RECORD", "INSTALLER"})
-        or re.fullmatch(
-            r"bin/(activate(\.\w+)?|Activate\.ps1|activate_this\.py|deactivate.*)", path
-        )
-        is not None
-    )
-
-
-def _run(*command: str | Path, **variables: str) -> str:
-    done = subprocess.run(
-        [str(part) for part in command],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **variables},
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def _mvenv(*arguments: str | Path) -> dict[str, object]:
-    out = _run(sys.executable, "-m", "mvenv", *arguments, "--json")
-    value: dict[str, object] = json.loads(out)
-    return value
-
-
-def _pip_install(environment: Path, requirements: Path) -> None:
-    _run(sys.executable, "-m", "venv", "--without-pip", environment)
-    _run(
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        environment / "bin" / "python",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--require-hashes",
-        "--only-binary=:all:",
-        "--no-compile",
-        "-r",
-        requirements,
-    )
-
-
-def _requirements(environment: Path, target: Path) -> Path:
-    """Write what mvenv installed as requirements with hashes."""
-    receipt = (environment / ".mvenv" / "receipt").read_text().partition("\n")[2]
-    lines = [
-        f"{one['name']}=={one['version']} --hash=sha256:{one['wheel']}"
-        for one in json.loads(receipt)["distributions"]
-    ]
-    target.write_text("\n".join(lines) + "\n")
-    return target
-
-
-def _differences(ours: dict[str, _File], theirs: dict[str, _File]) -> list[str]:
+def _unlike(mine: Path, pips: Path) -> list[str]:
+    """Return all in which mvenv's environment is not what pip made."""
     return [
-        f"{path}: mvenv {ours.get(path)}, pip {theirs.get(path)}"
-        for path in sorted(ours.keys() | theirs.keys())
-        if ours.get(path) != theirs.get(path)
+        *differences(read_tree(mine), read_tree(pips)),
+        *differences(listed(mine), listed(pips)),
+        *untrue_rows(mine),
     ]
 
 
-def _compare(lock: Path, folder: Path, *options: str) -> tuple[int, list[str]]:
+def _compare(pip: Pip, lock: Path, folder: Path, *options: str) -> tuple[int, list[str]]:
+    """Return how many files were compared, and what is not the same."""
     mine, pips = folder / "mvenv", folder / "pip"
-    _mvenv("create", mine, "--from", lock, "--no-root", *options)
-    _pip_install(pips, _requirements(mine, folder / "requirements.txt"))
-    ours, theirs = _tree(mine), _tree(pips)
-    return len(theirs), _differences(ours, theirs)
+    created = mvenv_create(mine, "--from", lock, "--no-root", *options)
+    requirements = folder / "requirements.txt"
+    requirements.write_text(requirements_of(mine))
+    pip.make(pips, created["python"], "-r", requirements)
+    files = sum(entry.content != "folder" for entry in read_tree(pips).values())
+    return files, _unlike(mine, pips)
 
 
-def test_the_example_is_what_pip_makes(tmp_path: Path):
-    files, differences = _compare(EXAMPLE, tmp_path)
+def test_the_example_is_what_pip_makes(pip: Pip, tmp_path: Path):
+    files, unlike = _compare(pip, EXAMPLE, tmp_path)
 
-    assert differences == []
+    assert unlike == []
     assert files > 1000
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "least"), [("small", 50), ("web", 5000), ("science", 20000)])
-@pytest.mark.parametrize("mode", ["hardlink", "copy"])
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize(
+    ("name", "least"), [("small", 150), ("web", 8000), ("science", 20000)]
+)
 def test_a_real_stack_is_what_pip_makes(
-    name: str, least: int, mode: str, tmp_path: Path
+    name: str,
+    least: int,
+    python: str,
+    pip: Pip,
+    interpreters: Interpreters,
+    tmp_path: Path,
 ):
-    files, differences = _compare(
-        LOCKS / name / "poetry.lock", tmp_path, "--all-groups", "--link-mode", mode
+    executable = str(interpreters.get(python).executable)
+    lock = LOCKS / name / "poetry.lock"
+
+    files, unlike = _compare(
+        pip, lock, tmp_path, "--all-groups", "--python", executable
     )
 
-    assert differences == []
+    assert unlike == []
     assert files > least
+
+
+def test_copies_are_what_pip_makes(pip: Pip, tmp_path: Path):
+    lock = LOCKS / "small" / "poetry.lock"
+
+    files, unlike = _compare(pip, lock, tmp_path, "--link-mode", "copy", "--no-seal")
+
+    assert unlike == []
+    assert files > 150
+
+
+def _one_by_one(
+    pip: Pip, names: Iterable[str], folder: Path, write: PylockWriter
+) -> dict[str, list[str]]:
+    """Return what is not the same, by the wheel that was installed alone."""
+    wheels = folder / "wheels"
+    pip("download", "--quiet", "--no-deps", "--only-binary=:all:", "-d", wheels, *names)
+
+    def compare(wheel: Path) -> list[str]:
+        place = folder / wheel.stem
+        place.mkdir()
+        lock = write(wheel, path=place / "pylock.toml")
+        created = mvenv_create(place / "mvenv", "--from", lock)
+        requirements = place / "requirements.txt"
+        requirements.write_text(requirements_of(place / "mvenv"))
+        where = ("--no-index", "--find-links", wheels, "-r", requirements)
+        pip.make(place / "pip", created["python"], *where)
+        return _unlike(place / "mvenv", place / "pip")
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = sorted(wheels.iterdir())
+        return {
+            wheel.name: unlike
+            for wheel, unlike in zip(found, pool.map(compare, found), strict=True)
+        }
+
+
+def test_odd_wheels_are_what_pip_makes(
+    pip: Pip, tmp_path: Path, write_pylock: PylockWriter
+):
+    unlike = _one_by_one(pip, ODD, tmp_path, write_pylock)
+
+    assert len(unlike) == len(ODD)
+    assert {wheel: lines for wheel, lines in unlike.items() if lines} == {}
+
+
+@pytest.mark.slow
+def test_each_of_the_most_used_wheels_is_what_pip_makes(
+    pip: Pip, tmp_path: Path, write_pylock: PylockWriter
+):
+    unlike = _one_by_one(pip, TOP100, tmp_path, write_pylock)
+
+    assert len(unlike) == len(TOP100) == 100
+    assert {wheel: lines for wheel, lines in unlike.items() if lines} == {}
