@@ -22,13 +22,17 @@ def summarise(created: Created) -> str:
         f"{count:,} {_NOUNS[mode]}" for mode in LinkMode if (count := tally.files[mode])
     ]
     ways.append(f"{created.private_files:,} private files")
+    packages = _count(len(created.distributions), "package")
+    room = [
+        f"{_size(created.shared_bytes)} shared with the store",
+        f"{_size(created.new_bytes)} new",
+    ]
+    if created.stored_bytes:
+        room.append(f"{_size(created.stored_bytes)} added to the store")
     lines = [
         f"created {created.path} · CPython {created.version} · {created.seconds:.2f} s",
-        f"  {_count(len(created.distributions), 'package')}"
-        f" ({_fetched(created)}) · {' · '.join(ways)}",
-        f"  {size(created.shared_bytes)} shared with the store ·"
-        f" {size(created.new_bytes)} new"
-        + (f" · {size(created.stored_bytes)} stored" if created.stored_bytes else ""),
+        f"  {packages} ({_fetched(created)}) · {' · '.join(ways)}",
+        f"  {' · '.join(room)}",
     ]
     lines += [
         f"  no {_NOUNS[one.mode]}: {one.reason}"
@@ -55,7 +59,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def size(number: float) -> str:
+def _size(number: float) -> str:
     """Return bytes for people, in powers of 1,000."""
     for unit in _UNITS[:-1]:
         if number < 1000:  # noqa: PLR2004  the step between units

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvenv.building import Builder, direct_url
+from mvenv.ensure.building import Builder, direct_url
 from mvenv.errors import MvenvError, SeveralErrors
 from mvenv.fetch.download import Fetcher, FileRequest
 from mvenv.plan import Provided
@@ -32,7 +32,7 @@ from mvenv.wheels.facts import read_facts, versioned_launchers
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
-__all__ = ["Ensured", "ensure"]
+__all__ = ["Builder", "Ensured", "ensure"]
 
 _UNPACKERS = min(4, os.cpu_count() or 1)
 """Threads that unpack; inflating and hashing leave the interpreter's lock."""

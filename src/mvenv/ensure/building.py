@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mvenv.apply import fill_bare
 from mvenv.env.bare import python_in, render
 from mvenv.env.seeds import pip_wheel
 from mvenv.env.skeleton import Skeleton
+from mvenv.env.writing import fill_bare
 from mvenv.fetch.build import build_key, build_wheel, vcs_requirement
 from mvenv.fetch.direct_url import (
     archive_direct_url,

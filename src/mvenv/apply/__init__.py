@@ -1,0 +1,177 @@
+"""Carry out a plan: the one thing that makes environments, and makes them known."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mvenv import __version__
+from mvenv.apply.filling import Filled, StaleWheels, fill
+from mvenv.env.bare import BareEnvironment, python_in
+from mvenv.env.place import Place, open_place
+from mvenv.env.receipt import Receipt, write_receipt
+from mvenv.env.state import EnvironmentState
+from mvenv.errors import LinkError
+from mvenv.link.modes import LinkChoice, LinkMode, LinkPolicy
+from mvenv.link.probe import probe
+from mvenv.plan import Plan
+from mvenv.store.durability import boot_id, flush_file_system
+from mvenv.store.entries import StoredWheel, WheelStore
+from mvenv.store.registry import Root, new_id, register, unregister
+from mvenv.store.runs import RunFolder
+from mvenv.target import Target
+
+__all__ = ["Application", "Applied", "Origin", "StaleWheels"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The lockfile that a plan comes from, for the receipt."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What was made, and how."""
+
+    filled: Filled
+    choice: LinkChoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """All that is decided; what is left is to do it."""
+
+    plan: Plan
+    bare: BareEnvironment
+    state: EnvironmentState
+    target: Target
+    origin: Origin
+    policy: LinkPolicy
+    require_link: bool
+    clear: bool
+    store: WheelStore
+    run: RunFolder
+    new: Sequence[StoredWheel]
+    """Wheels that were taken into the store in this run and are not flushed."""
+
+    def carry_out(self) -> Applied:
+        """Fill a place and make it the environment.
+
+        `StaleWheels` where stored files turned out to be changed, `MvenvError` for
+        what the place, the links or the disk refuse; nothing is made then.
+        """
+        root = Root(
+            id=new_id(),
+            path=str(self.state.path),
+            wheels=tuple(wheel.key for wheel in self.plan.wheels),
+        )
+        with open_place(
+            self.state, clear=self.clear, fingerprint=self._fingerprint()
+        ) as place:
+            choice = self._probe(place)
+            register(self.store.layout, root)
+            try:
+                filled = self._fill(place, choice)
+                flushed = self._flush(place)
+                self._leave_receipt(place, root, filled, choice, flushed=flushed)
+                place.commit(self.bare.paths() | self.plan.paths())
+            except BaseException:
+                unregister(self.store.layout, root.id)
+                raise
+        if self.state.receipt is not None:
+            unregister(self.store.layout, self.state.receipt.id)
+        return Applied(filled=filled, choice=choice)
+
+    def _fingerprint(self) -> str:
+        parts = [
+            self.target.real_executable,
+            self.target.version,
+            str(self.state.path),
+            *(f"{one.name} {one.version}" for one in self.plan.distributions),
+            *(wheel.key for wheel in self.plan.wheels),
+        ]
+        return hashlib.sha256(
+            "\n".join(parts).encode("utf-8", "surrogateescape")
+        ).hexdigest()
+
+    def _probe(self, place: Place) -> LinkChoice:
+        choice = probe(
+            self.run.path,
+            place.folder,
+            self.policy,
+            same_owner=place.folder.stat().st_uid == os.geteuid(),
+        )
+        if self.require_link and choice.best is LinkMode.COPY:
+            reasons = "; ".join(
+                f"{one.mode.value}: {one.reason}" for one in choice.passed_over
+            )
+            raise LinkError(
+                "files could only be copied, and links are required"
+                + (f" ({reasons})" if reasons else ""),
+                hint="choose a store on the environment's file system with `--store`,"
+                " or leave out `--require-link`",
+            )
+        return choice
+
+    def _fill(self, place: Place, choice: LinkChoice) -> Filled:
+        return fill(
+            self.plan,
+            self.bare,
+            place.folder,
+            python=python_in(str(self.state.path)),
+            modes=choice.modes,
+            replaces=place.replaces,
+            require_link=self.require_link,
+            store=self.store,
+            run=self.run,
+        )
+
+    def _flush(self, place: Place) -> bool:
+        """Flush what was taken into the store now, and what was filled with it.
+
+        With nothing new in the store nothing is flushed: the receipt says so, and
+        doctor looks at the environment after a power cut.
+        """
+        if not self.new:
+            return False
+        root = self.store.layout.root
+        flush_file_system(root)
+        if place.folder.stat().st_dev != root.stat().st_dev:
+            flush_file_system(place.folder)
+        for wheel in self.new:
+            self.store.mark_synced(wheel)
+        return True
+
+    def _leave_receipt(
+        self,
+        place: Place,
+        root: Root,
+        filled: Filled,
+        choice: LinkChoice,
+        *,
+        flushed: bool,
+    ) -> None:
+        write_receipt(
+            place.folder,
+            Receipt(
+                id=root.id,
+                path=root.path,
+                mvenv=__version__,
+                store=str(self.store.layout.root),
+                boot_id=boot_id(),
+                flushed=flushed,
+                link_mode=choice.best.value,
+                lockfile=str(self.origin.path),
+                lockfile_sha256=self.origin.sha256,
+                interpreter=self.target.executable,
+                interpreter_version=self.target.version,
+                distributions=self.plan.distributions,
+                generated=filled.generated,
+            ),
+        )
