@@ -234,6 +234,21 @@ def test_a_link_that_leads_elsewhere_is_inspected_again(
         assert target.executable == str(link)
 
 
+def test_a_link_to_a_twin_is_inspected_again(tmp_path: Path, memory: Path) -> None:
+    """Equal in size and date, at another place."""
+    link = tmp_path / "python"
+    for name in ("one", "two"):
+        twin = tmp_path / name / "bin" / "python"
+        twin.parent.mkdir(parents=True)
+        shutil.copy2(os.path.realpath(NEWEST.executable), twin)
+        link.unlink(missing_ok=True)
+        link.symlink_to(twin)
+
+        target = inspect_interpreter(str(link), memory=memory)
+
+        assert target.real_executable == str(twin)
+
+
 def test_a_replaced_interpreter_is_inspected_again(tmp_path: Path) -> None:
     executable = tmp_path / "bin" / "python"
     executable.parent.mkdir()
@@ -543,6 +558,32 @@ def test_what_is_not_found_is_told_with_what_is(
                 assert ".".join(map(str, one.version)) in caught.value.message
         assert caught.value.hint
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_search_prints_nothing() -> None:
+    """`python_discovery` warns of interpreters that it cannot ask."""
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    found = [*root.glob("versions/2.7.*/bin")]
+    if not found:
+        pytest.skip("no python 2.7 here")
+    code = """
+import sys
+from mvenv.errors import InterpreterError
+from mvenv.interpreters import find_interpreter
+try:
+    find_interpreter("python2.7", cache_folder=None, environ={"PATH": sys.argv[1]})
+except InterpreterError:
+    sys.exit(0)
+sys.exit(1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(found[0])],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 @pytest.mark.parametrize("spec", ["", "==3.x", "/nowhere/python", "./nothing"])
