@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from mvenv.errors import BuildError, OfflineError, SystemFault
 from mvenv.fetch.pip import pip_environment, run_pip, scratch
 from mvenv.fetch.settings import FetchSettings
-from mvenv.fetch.urls import redact_url
+from mvenv.fetch.urls import redact_url, vcs_url
 from mvenv.progress import Reporter
 
 __all__ = ["build_key", "build_wheel", "vcs_requirement"]
@@ -34,15 +34,9 @@ def build_key(
 def vcs_requirement(kind: str, url: str, commit: str) -> str:
     """Return the requirement for a commit, like ``git+https://host/repo@commit``.
 
-    ``url`` may be git's short form (``git@host:path``) or an absolute path.
+    ``url`` is what `vcs_url` takes.
     """
-    if url.startswith(f"{kind}+"):
-        url = url.removeprefix(f"{kind}+")
-    if "://" not in url:
-        host, colon, path = url.partition(":")
-        is_short = bool(colon) and "/" not in host
-        url = f"ssh://{host}/{path}" if is_short else Path(url).as_uri()
-    return f"{kind}+{url.partition('#')[0]}@{commit}".replace(" ", "%20")
+    return f"{kind}+{vcs_url(kind, url)}@{commit}".replace(" ", "%20")
 
 
 def build_wheel(

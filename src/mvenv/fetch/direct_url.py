@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from mvenv.fetch.urls import vcs_url
+
 __all__ = [
     "archive_direct_url",
     "directory_direct_url",
@@ -46,7 +48,7 @@ def vcs_direct_url(
     info = {"vcs": kind, "commit_id": commit}
     if requested_revision is not None:
         info["requested_revision"] = requested_revision
-    return _rendered(url, subdirectory, vcs_info=info)
+    return _rendered(vcs_url(kind, url), subdirectory, vcs_info=info)
 
 
 def directory_direct_url(

@@ -88,6 +88,8 @@ def pip_environment(
         "PIP_REQUIRE_HASHES": "0",
         "PIP_REQUIRE_VIRTUALENV": "0",
         "PIP_USER": "0",
+        # A project's folder has no use for the bytecode of its build scripts.
+        "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONIOENCODING": "utf-8",
         "PYTHONNOUSERSITE": "1",
         # What a killed build leaves behind is deleted with the folder.
@@ -142,6 +144,7 @@ def run_pip(
 ) -> str:
     """Run pip and return its output; `BuildError` about ``what`` where it fails.
 
+    ``pip`` is its wheel file, or a folder with the unpacked wheel, which starts faster.
     When this is interrupted, pip and all that it started are stopped first.
     """
     # -I: neither the current folder nor the user's packages take part.

@@ -16,6 +16,7 @@ __all__ = [
     "redact_text",
     "redact_url",
     "split_userinfo",
+    "vcs_url",
 ]
 
 _USERINFO = re.compile(r"(?<=://)[^/\s?#`'\"]*@")
@@ -93,3 +94,17 @@ def file_url_path(url: str) -> Path | None:
 def filename_of(url: str) -> str:
     """Return the last part of a URL's path, decoded."""
     return unquote(urlsplit(url).path.rpartition("/")[2])
+
+
+def vcs_url(kind: str, url: str) -> str:
+    """Return a repository's address as a URL, without the prefix ``<kind>+``.
+
+    ``url`` may be git's short form (``git@host:path``) or an absolute path.
+    """
+    url = url.removeprefix(f"{kind}+").partition("#")[0]
+    if "://" in url:
+        return url
+    host, colon, path = url.partition(":")
+    if colon and "/" not in host:
+        return f"ssh://{host}/{path.removeprefix('/')}"
+    return Path(url).as_uri()
