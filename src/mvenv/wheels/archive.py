@@ -89,7 +89,8 @@ class WheelArchive:
         try:
             self._length = os.fstat(self._descriptor).st_size
             infos = _read_directory(self._descriptor)
-            members = [_to_member(info) for info in infos if not info.is_dir()]
+            files = (info for info in infos if not info.filename.endswith("/"))
+            members = [_to_member(info) for info in files]
             _check_names([info.orig_filename for info in infos], members)
             self._check_sizes(members)
         except BaseException:

@@ -41,13 +41,22 @@ class EntryPoint(NamedTuple):
     attr: str
     """Dotted, below the module."""
 
-    def launcher_body(self) -> bytes:
-        """Return the script's text after its shebang, as pip 26.3 writes it."""
+    def launcher_body(self, python: tuple[int, int]) -> bytes:
+        """Return the script's text after its shebang, for a version of Python.
+
+        As pip 26.3 writes it; for 3.8, whose strings have no ``removesuffix``, as the
+        last pip for that version does.
+        """
+        cut = "    sys.argv[0] = sys.argv[0].removesuffix('.exe')\n"
+        if python < (3, 9):
+            cut = (
+                "    if sys.argv[0].endswith('.exe'):\n"
+                "        sys.argv[0] = sys.argv[0][:-4]\n"
+            )
         return (
             "import sys\n"
             f"from {self.module} import {self.attr.partition('.')[0]}\n"
-            "if __name__ == '__main__':\n"
-            "    sys.argv[0] = sys.argv[0].removesuffix('.exe')\n"
+            f"if __name__ == '__main__':\n{cut}"
             f"    sys.exit({self.attr}())\n"
         ).encode()
 

@@ -23,7 +23,7 @@ from mvenv.wheels.private import (
     is_private_metadata,
     is_site_hook,
     known_patterns,
-    matches,
+    matches_known,
 )
 
 __all__ = ["PlacedFile", "Placing", "WheelLayout", "layout_wheel"]
@@ -168,7 +168,7 @@ def _placing(
         or (folder.metadata and is_private_metadata(name))
         or (folder.kind == "data" and is_private_data(folder.target + name, file.size))
         or (folder.kind == "scripts" and _is_private_script(file))
-        or (known and matches(file.path, known))
+        or (known and matches_known(file.path, known))
     ):
         return Placing.PRIVATE
     return Placing.LINK

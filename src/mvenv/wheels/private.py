@@ -21,6 +21,7 @@ __all__ = [
     "is_private_metadata",
     "is_site_hook",
     "known_patterns",
+    "matches_known",
 ]
 
 SMALL_TEXT = 1 << 16
@@ -128,7 +129,7 @@ def known_patterns(distribution: str) -> tuple[str, ...]:
     )
 
 
-def matches(path: str, patterns: tuple[str, ...]) -> bool:
+def matches_known(path: str, patterns: tuple[str, ...]) -> bool:
     """Return whether one of the patterns is that of ``path``."""
     return any(fnmatchcase(path, pattern) for pattern in patterns)
 

@@ -121,7 +121,8 @@ class _Writer:
     """Writes members below a new folder that nobody else knows of."""
 
     def __init__(self, root: Path, *, seal: bool, moment: int) -> None:
-        self._root = root
+        # Text, since paths by `pathlib` cost as much as making the folders.
+        self._root = os.fspath(root)
         self._moment = moment
         self._modes = (0o444, 0o555) if seal else (0o644, 0o755)
         self._made = {""}
@@ -155,15 +156,15 @@ class _Writer:
     def _open_folder(self, path: str) -> int:
         self._make_folder(path)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(self._root / path, flags)
+        return os.open(f"{self._root}/{path}", flags)
 
     def _make_folder(self, path: str) -> None:
         if path in self._made:
             return
         self._make_folder(path.rpartition("/")[0])
-        os.mkdir(self._root / path, _FOLDER_MODE)
+        os.mkdir(f"{self._root}/{path}", _FOLDER_MODE)
         if not self._exact:
-            os.chmod(self._root / path, _FOLDER_MODE)
+            os.chmod(f"{self._root}/{path}", _FOLDER_MODE)
         self._made.add(path)
 
     def _write(
