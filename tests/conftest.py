@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from kit.commands import Runner
 from kit.filesystems import MOUNTED_KINDS, Filesystems
 from kit.indexes import IndexMaker
 from kit.interpreters import Interpreters, find_interpreters
@@ -80,6 +81,12 @@ def write_pylock(tmp_path: Path) -> PylockWriter:
 def write_poetry_lock(tmp_path: Path) -> PoetryLockWriter:
     """Write a poetry.lock for given files."""
     return PoetryLockWriter(folder=tmp_path)
+
+
+@pytest.fixture
+def mvenv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Runner:
+    """Run commands in this process, with a store of their own."""
+    return Runner(tmp_path / "store", capsys)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from mvenv.errors import MvenvError, PlanConflict, SeveralErrors
 from mvenv.hashes import digest_bytes
 from mvenv.link.tree import FileLink, FolderLinks
 from mvenv.store.entries import StoredWheel
-from mvenv.target import Scheme
+from mvenv.target import Scheme, Target
 from mvenv.wheels.facts import WheelFacts
 from mvenv.wheels.launchers import EntryPoint
 from mvenv.wheels.layout import Placing, WheelLayout, layout_wheel
@@ -32,6 +32,7 @@ __all__ = [
     "PlannedScript",
     "Provided",
     "make_plan",
+    "plan_launchers",
 ]
 
 
@@ -69,18 +70,17 @@ class Provided:
     version: str
     dist_info: str
     """Name of its metadata folder."""
-    launchers: tuple[EntryPoint, ...]
-    """Console and GUI entry points."""
     direct_url: bytes | None
     """Content of ``direct_url.json`` (PEP 610), where it is not from an index."""
+    scripts: tuple[PlannedScript, ...]
+    """What is written for it behind the environment's shebang: launchers of entry
+    points, scripts of an editable install. Those a wheel ships are not here."""
     wheel: StoredWheel | None = None
     facts: WheelFacts | None = None
     shared: bool = True
     """Its files may be hard links; never for local folders."""
     lifted: tuple[LiftedFile, ...] = ()
     """In place of a wheel: the files of an editable install."""
-    scripts: tuple[PlannedScript, ...] = ()
-    """Its scripts that name the interpreter."""
 
 
 class PlannedRecord(NamedTuple):
@@ -150,6 +150,17 @@ class _Claim:
     script: PlannedScript | None = None
 
 
+def plan_launchers(
+    points: Iterable[EntryPoint], target: Target
+) -> tuple[PlannedScript, ...]:
+    """Return the scripts that call entry points, for ``target``."""
+    folder, python = target.scheme.scripts, target.version_info[:2]
+    return tuple(
+        PlannedScript(f"{folder}/{point.name}", point.launcher_body(python), b"")
+        for point in points
+    )
+
+
 def make_plan(
     distributions: Sequence[Provided], scheme: Scheme, *, reserved: frozenset[str]
 ) -> Plan:
@@ -207,13 +218,6 @@ def _claims_of(owner: int, one: Provided, scheme: Scheme, site: str) -> list[_Cl
         claims += _wheel_claims(owner, one, one.wheel, laid_out)
     claims += [_file_claim(owner, PlannedFile(*lifted)) for lifted in one.lifted]
     claims += [_script_claim(owner, script) for script in one.scripts]
-    claims += [
-        _script_claim(
-            owner,
-            PlannedScript(f"{scheme.scripts}/{point.name}", point.launcher_body(), b""),
-        )
-        for point in one.launchers
-    ]
     folder = f"{site}/{one.dist_info}"
     written = {"INSTALLER": b"mvenv\n", "REQUESTED": b""}
     if one.direct_url is not None:

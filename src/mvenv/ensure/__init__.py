@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mvenv.ensure.building import Builder, direct_url
 from mvenv.errors import MvenvError, SeveralErrors
 from mvenv.fetch.download import Fetcher, FileRequest
-from mvenv.plan import Provided
+from mvenv.plan import Provided, plan_launchers
 from mvenv.progress import Reporter
 from mvenv.selection.model import (
     ArchiveChoice,
@@ -124,15 +124,14 @@ class _Ensuring:
         self, one: Chosen, wheel: StoredWheel, *, shared: bool = True
     ) -> Provided:
         facts = read_facts(wheel.tree, wheel.manifest)
+        target = self._builder.target
+        version = target.version_info[:2]
         return Provided(
             name=one.name,
             version=facts.version,
             dist_info=facts.dist_info,
-            launchers=(
-                *versioned_launchers(
-                    facts.console, self._builder.target.version_info[:2]
-                ),
-                *facts.gui,
+            scripts=plan_launchers(
+                (*versioned_launchers(facts.console, version), *facts.gui), target
             ),
             direct_url=direct_url(one.source),
             wheel=wheel,

@@ -21,7 +21,7 @@ from mvenv.fetch.direct_url import (
 from mvenv.fetch.editable import EditableInstall, build_editable
 from mvenv.fetch.settings import FetchSettings
 from mvenv.hashes import sha256_file
-from mvenv.plan import LiftedFile, PlannedScript, Provided
+from mvenv.plan import LiftedFile, PlannedScript, Provided, plan_launchers
 from mvenv.progress import Reporter
 from mvenv.records import load_json, store_json
 from mvenv.selection.model import (
@@ -138,7 +138,7 @@ class Builder:
             environ=self.environ,
             reporter=self.reporter,
         )
-        return _lifted(one, made, self.target.scheme.scripts)
+        return _lifted(one, made, self.target)
 
 
 def _identity(file: FileChoice) -> str:
@@ -148,7 +148,7 @@ def _identity(file: FileChoice) -> str:
     return f"{algorithm}:{digest}"
 
 
-def _lifted(one: Chosen, made: EditableInstall, folder: str) -> Provided:
+def _lifted(one: Chosen, made: EditableInstall, target: Target) -> Provided:
     ending = f"{made.dist_info}/entry_points.txt"
     points = itertools.chain.from_iterable(
         itertools.chain.from_iterable(parse_entry_points(content, path))
@@ -159,7 +159,7 @@ def _lifted(one: Chosen, made: EditableInstall, folder: str) -> Provided:
     plain = []
     for name, content in made.scripts:
         split = split_placeholder(content)
-        path = f"{folder}/{name}"
+        path = f"{target.scheme.scripts}/{name}"
         if split is None:
             plain.append(LiftedFile(path, content, True))
         else:
@@ -169,11 +169,10 @@ def _lifted(one: Chosen, made: EditableInstall, folder: str) -> Provided:
         name=one.name,
         version=made.version,
         dist_info=made.dist_info,
-        launchers=tuple(points),
         direct_url=direct_url(one.source),
         shared=False,
         lifted=(*files, *plain),
-        scripts=tuple(scripts),
+        scripts=(*scripts, *plan_launchers(points, target)),
     )
 
 

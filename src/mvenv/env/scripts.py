@@ -92,7 +92,7 @@ def compose_script(python: str, body: bytes, arguments: bytes = b"") -> bytes:
 
 def console_script(python: str, module: str, attr: str) -> bytes:
     """Return the launcher of a console entry point, as pip 26.3 writes it."""
-    return shebang(python) + EntryPoint("", module, attr).launcher_body()
+    return shebang(python) + EntryPoint("", module, attr).launcher_body((3, 9))
 
 
 def gui_script(python: str, module: str, attr: str) -> bytes:
