@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -183,3 +184,39 @@ def test_credentials_are_never_shown(
     assert not re.search("s3cr3t|token|geheim", shown)
     logged = "\n".join(record.getMessage() for record in caplog.records)
     assert not re.search("s3cr3t", logged)
+
+
+def test_credentials_of_the_keyring(
+    server: MisbehavingServer,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script(server)
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules/keyring.py").write_text(
+        "from types import SimpleNamespace\n"
+        "def get_credential(url, username):\n"
+        f"    return SimpleNamespace(username='me', password={SECRET!r})\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    monkeypatch.delitem(sys.modules, "keyring", raising=False)
+    chosen = replace(DEAD, index_url=server.url("/simple/"))
+
+    with pytest.raises(FetchError, match="401"):
+        fetch_all([wanted(CONTENT)], folder, chosen)
+    [found] = fetch_all([wanted(CONTENT)], folder, replace(chosen, keyring=True))
+    sys.modules.pop("keyring", None)
+
+    assert found.path.read_bytes() == CONTENT
+
+
+def test_credentials_in_the_links_of_a_page(
+    server: MisbehavingServer, folder: Path
+) -> None:
+    script(server)
+    link = server.url(f"/files/{FILE}", f"me:{QUOTED}@")
+    server.on("/simple/demo/", page(f'<a href="{link}">{FILE}</a>'))
+    chosen = replace(DEAD, index_url=server.url("/simple/"))
+
+    assert fetch_all([wanted(CONTENT)], folder, chosen)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from kit.misbehaving import (
     DEAD,
     FILE,
     Behaviour,
+    Handler,
     MisbehavingServer,
     Remembering,
     fetch_all,
@@ -176,11 +179,10 @@ def test_nobody_listens(folder: Path) -> None:
     ]
     begin = time.monotonic()
 
-    with pytest.raises(SeveralErrors) as caught:
+    with pytest.raises(FetchError, match="40 files need `http://127") as caught:
         fetch_all(requests, folder)
 
-    assert len(caught.value.errors) == 40
-    assert "127.0.0.1:9/0" in str([error.message for error in caught.value.errors])
+    assert "Connection refused" in caught.value.message
     # the host is given up once, not forty times
     assert time.monotonic() - begin < 5
 
@@ -450,3 +452,84 @@ def test_one_page_for_all_files_of_a_project(
 
     assert simple_index.requests.count("GET /simple/many/") == 1
     assert len(simple_index.requests) == 13
+
+
+def test_an_index_without_a_host(folder: Path) -> None:
+    chosen = replace(DEAD, index_url="http://nowhere.invalid/simple/", retries=1)
+
+    with pytest.raises(FetchError, match=r"`http://nowhere\.invalid/simple/demo/`"):
+        fetch_all([wanted(CONTENT)], folder, chosen)
+
+
+def test_a_host_is_looked_up_once(
+    server: MisbehavingServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up = []
+    real = socket.getaddrinfo
+
+    def look_up(host: str, *rest: Any, **named: Any) -> Any:
+        looked_up.append(host)
+        return real(host, *rest, **named)
+
+    monkeypatch.setattr("mvenv.fetch.transport.socket.getaddrinfo", look_up)
+    requests = [
+        wanted(b"%d" % n, f"f{n}-1.whl", url=server.on(f"/{n}", ok(b"%d" % n)))
+        for n in range(20)
+    ]
+
+    fetch_all(requests, folder)
+
+    assert looked_up == ["127.0.0.1"]
+
+
+def test_connections_are_kept(server: MisbehavingServer, folder: Path) -> None:
+    ports = set()
+
+    def note(handler: Handler) -> None:
+        ports.add(handler.client_address[1])
+        ok(b"x")(handler)
+
+    requests = [
+        wanted(b"x", f"f{n}-1.whl", url=server.on(f"/{n}", note)) for n in range(30)
+    ]
+
+    fetch_all(requests, folder, replace(DEAD, workers=3))
+
+    assert len(ports) <= 3
+
+
+def test_a_kept_connection_that_the_server_closed_says_nothing(
+    server: MisbehavingServer, folder: Path
+) -> None:
+    def close_after(handler: Handler) -> None:
+        ok(b"x")(handler)
+        handler.close_connection = True  # without saying so
+
+    requests = [
+        wanted(b"x", f"f{n}-1.whl", url=server.on(f"/{n}", close_after))
+        for n in range(6)
+    ]
+
+    found = fetch_all(requests, folder, replace(DEAD, workers=1, retries=0))
+
+    assert len(found) == 6
+
+
+@pytest.mark.index
+def test_the_public_index_gives_files(folder: Path) -> None:
+    files = {
+        "idna-3.10-py3-none-any.whl": (
+            "946d195a0d259cbba61165e88e65941f16e9b36ea6ddb97f00452bae8b1287d3"
+        ),
+        "six-1.16.0-py2.py3-none-any.whl": (
+            "8abb2f1d86890a2dfb989f9a77cfcfd3e47c2a354b01111771326f8aa26e0254"
+        ),
+    }
+    requests = [
+        wanted(b"", name, hashes=(("sha256", digest),))
+        for name, digest in files.items()
+    ]
+
+    found = fetch_all(requests, folder, FetchSettings())
+
+    assert {one.path.name: one.sha256 for one in found} == files

@@ -130,7 +130,6 @@ def test_json() -> None:
                 filename="a-1+l.whl",
                 url="https://host/f/a-1%2Bl.whl",
                 hashes=(("sha256", DIGEST),),
-                size=12,
             ),
         ),
         "b-1.whl": (Offer(filename="b-1.whl", url=BASE + "b-1.whl"),),

@@ -27,11 +27,11 @@ from mvenv.errors import (
 )
 from mvenv.fetch.index import Index, Place
 from mvenv.fetch.pages import Offer, Offers
-from mvenv.fetch.session import Interrupted, NotThere, Session
+from mvenv.fetch.session import Interrupted, NotThere, Session, Transient
 from mvenv.fetch.settings import FetchSettings
 from mvenv.fetch.sink import Sink, check_hashes
 from mvenv.fetch.transfer import copy_local, download
-from mvenv.fetch.urls import file_url_path, redact_url, split_userinfo
+from mvenv.fetch.urls import file_url_path, redact_url
 from mvenv.progress import Reporter
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class Fetcher:
             else:
                 raise outcome
         if errors:
-            raise SeveralErrors.unless_one(errors)
+            raise SeveralErrors.unless_one(_condensed(errors))
 
     def _work(
         self,
@@ -246,7 +246,9 @@ class Fetcher:
             with contextlib.closing(sink):
                 path = file_url_path(offer.url)
                 if path is None:
-                    download(offer, sink, self._session, self._reporter)
+                    download(
+                        offer.url, sink, request.size, self._session, self._reporter
+                    )
                 else:
                     copy_local(path, sink, self._session, self._reporter)
                 sha256 = sink.verify(redact_url(offer.url))
@@ -282,15 +284,13 @@ class Fetcher:
             else:
                 search.rejections.append(f"`{request.path}` does not exist")
         if request.url is not None:
-            url, userinfo = split_userinfo(request.url)
-            if urlsplit(url).scheme not in {"http", "https", "file"}:
-                search.errors.append(
-                    FetchError(f"`{redact_url(url)}` is no http, https or file URL")
-                )
+            if urlsplit(request.url).scheme in {"http", "https", "file"}:
+                yield _own_offer(request, request.url.partition("#")[0])
             else:
-                if userinfo is not None:
-                    self._session.learn(url, *userinfo)
-                yield _own_offer(request, url.partition("#")[0])
+                shown = redact_url(request.url)
+                search.errors.append(
+                    FetchError(f"`{shown}` is no http, https or file URL")
+                )
         direct = request.path is not None or request.url is not None
         if direct and request.index is None:
             return
@@ -304,9 +304,7 @@ class Fetcher:
                 continue
             if request.filename not in offers:
                 search.rejections.append(_not_among(request, place, offers))
-            yield from (
-                _with_size(one, request) for one in offers.get(request.filename, ())
-            )
+            yield from offers.get(request.filename, ())
 
 
 def _make_nursery(folder: Path) -> Path:
@@ -344,13 +342,7 @@ def _check_filename(filename: str) -> None:
 
 
 def _own_offer(request: FileRequest, url: str) -> Offer:
-    return Offer(filename=request.filename, url=url, size=request.size)
-
-
-def _with_size(offer: Offer, request: FileRequest) -> Offer:
-    """Return ``offer`` with the lockfile's size, which counts more than the page's."""
-    size = offer.size if request.size is None else request.size
-    return Offer(filename=offer.filename, url=offer.url, hashes=offer.hashes, size=size)
+    return Offer(filename=request.filename, url=url)
 
 
 def _announced_mismatch(offer: Offer, request: FileRequest) -> HashMismatch | None:
@@ -370,6 +362,25 @@ def _announced_mismatch(offer: Offer, request: FileRequest) -> HashMismatch | No
                 " locking? If that is right, lock again",
             )
     return None
+
+
+def _condensed(errors: list[MvenvError]) -> list[MvenvError]:
+    """Return the errors, with one for each host that is out of reach."""
+    kept: list[MvenvError] = []
+    unreachable: dict[str, list[Transient]] = {}
+    for error in errors:
+        if isinstance(error, Transient) and error.unreachable is not None:
+            unreachable.setdefault(error.unreachable, []).append(error)
+        else:
+            kept.append(error)
+    for origin, group in unreachable.items():
+        first = group[0]
+        if len(group) > 1:
+            count = len(group)
+            message = f"{count} files need `{origin}`, which is out of reach:"
+            first = Transient(f"{message} {first.message}", hint=first.hint)
+        kept.append(first)
+    return kept
 
 
 def _not_among(request: FileRequest, place: Place, offers: Offers) -> str:

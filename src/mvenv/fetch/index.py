@@ -180,7 +180,7 @@ class Index:
 
         self._reporter.detail(f"asking {redact_url(url)}")
         try:
-            text, final_url, media_type = self._session.retrying(url, attempt)
+            text, final_url, media_type = self._session.retrying(attempt)
         except NotThere:
             return Offers.of(())
         # Not every server names the type, so the text itself has the last word.
@@ -248,7 +248,6 @@ def _list_folder(folder: Path) -> Offers:
                 pages = _read_local_page(path).values()
                 found += itertools.chain.from_iterable(pages)
             elif entry.name.endswith(_ARCHIVES) and entry.is_file():
-                size = entry.stat().st_size
                 url = path.absolute().as_uri()
-                found.append(Offer(filename=entry.name, url=url, size=size))
+                found.append(Offer(filename=entry.name, url=url))
     return Offers.of(found)

@@ -43,8 +43,6 @@ class Offer:
     """Absolute, without a fragment."""
     hashes: tuple[tuple[str, str], ...] = ()
     """What the page says of it: (algorithm, hexadecimal)."""
-    size: int | None = None
-    """Bytes, where the page says."""
 
 
 class Offers(Mapping[str, tuple[Offer, ...]]):
@@ -156,7 +154,7 @@ def _read_json(text: str, url: str) -> Offers:
 
 
 def _resolve_entry(base: str, file: dict[str, Any]) -> Offer:
-    hashes, size = file.get("hashes"), file.get("size")
+    hashes = file.get("hashes")
     return Offer(
         filename=str(file["filename"]),
         url=urljoin(base, str(file["url"])).partition("#")[0],
@@ -164,5 +162,4 @@ def _resolve_entry(base: str, file: dict[str, Any]) -> Offer:
             (str(name).lower(), str(value).lower())
             for name, value in (hashes if isinstance(hashes, dict) else {}).items()
         ),
-        size=size if isinstance(size, int) else None,
     )

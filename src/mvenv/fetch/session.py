@@ -44,8 +44,8 @@ class NotThere(FetchError):
 class Transient(FetchError):
     """A failure that may pass.
 
-    ``after`` is how many seconds the server asks to wait; ``unreachable`` says that
-    nothing of the server was seen at all.
+    ``after`` is how many seconds the server asks to wait; ``unreachable`` is the
+    server's origin where no connection could be made.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Transient(FetchError):
         message: str,
         *,
         after: float | None = None,
-        unreachable: bool = False,
+        unreachable: str | None = None,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
@@ -84,8 +84,11 @@ class Session:
         import httpx2
 
         client = self._opened()
+        plain, userinfo = split_userinfo(url)
+        if userinfo is not None:
+            self.learn(plain, *userinfo)
         try:
-            with client.stream("GET", split_userinfo(url)[0], headers=headers) as got:
+            with client.stream("GET", plain, headers=headers) as got:
                 self.check()
                 _raise_for_status(got, url)
                 yield got
@@ -93,9 +96,8 @@ class Session:
             self.check()
             raise self._explained(error, url) from error
 
-    def retrying(self, url: str, attempt: Callable[[], _T]) -> _T:
+    def retrying(self, attempt: Callable[[], _T]) -> _T:
         """Return what ``attempt`` does, tried again while its failures may pass."""
-        origin = origin_of(url)
         tries = 0
         while True:
             self.check()
@@ -103,14 +105,14 @@ class Session:
                 return attempt()
             except Transient as error:
                 self.check()
-                given_up = origin in self._unreachable and error.unreachable
+                given_up = error.unreachable in self._unreachable
                 pause = error.after
                 if pause is None:
                     # spread, so that the threads do not come back all at once
                     pause = min(8.0, 0.25 * 2**tries) * random.uniform(0.7, 1.3)  # noqa: S311  no secret
                 if tries >= self._settings.retries and error.unreachable:
                     # what follows asks this host once each, not five times
-                    self._unreachable.add(origin)
+                    self._unreachable.add(error.unreachable)
                 if tries >= self._settings.retries or given_up or pause > _MAX_PAUSE:
                     raise
                 tries += 1
@@ -226,7 +228,8 @@ class Session:
                 )
             cause = cause.__cause__
         reason = redact_text(str(error)) or type(error).__name__
-        unreachable = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+        failed = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+        unreachable = origin_of(url) if failed else None
         if isinstance(error, httpx2.TimeoutException):
             return Transient(
                 f"`{shown}` was silent for {self._settings.timeout:g} seconds",

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvenv.errors import FetchError, HashMismatch
-from mvenv.fetch.pages import Offer
 from mvenv.fetch.session import NotThere, Session, Transient
 from mvenv.fetch.sink import Sink
 from mvenv.fetch.urls import redact_url
@@ -40,24 +39,31 @@ def copy_local(path: Path, sink: Sink, session: Session, reporter: Reporter) -> 
         raise FetchError(f"`{path}` cannot be read: {error.strerror}") from error
 
 
-def download(offer: Offer, sink: Sink, session: Session, reporter: Reporter) -> None:
-    """Download what is offered, which must have the size that is offered, if any.
+def download(
+    url: str, sink: Sink, size: int | None, session: Session, reporter: Reporter
+) -> None:
+    """Download ``url``, which must have ``size`` bytes where that is known.
 
     Transient failures are retried, from where they stopped when the server can.
     `NotThere`, `HashMismatch` for another size, or another `FetchError`.
     """
-    transfer = _Transfer(offer, sink, session, reporter)
+    transfer = _Transfer(url, sink, size, session, reporter)
     with transfer.progress:
-        session.retrying(offer.url, transfer.attempt)
+        session.retrying(transfer.attempt)
 
 
 class _Transfer:
     def __init__(
-        self, offer: Offer, sink: Sink, session: Session, reporter: Reporter
+        self,
+        url: str,
+        sink: Sink,
+        size: int | None,
+        session: Session,
+        reporter: Reporter,
     ) -> None:
-        self._url = offer.url
-        self._size = offer.size
+        self._url = url
         self._sink = sink
+        self._size = size
         self._session = session
         self._reporter = reporter
         self._etag: str | None = None
