@@ -345,14 +345,15 @@ def test_what_is_no_python_is_refused(
     script: str, message: str, tmp_path: Path
 ) -> None:
     fake = write_script(tmp_path / "python", script)
+    timeout = 0.5 if "sleep" in script else 60
     began = time.monotonic()
 
     with pytest.raises(InterpreterError, match=message) as caught:
-        inspect_interpreter(str(fake), memory=tmp_path / "memory", timeout=0.5)
+        inspect_interpreter(str(fake), memory=tmp_path / "memory", timeout=timeout)
 
     assert str(fake) in caught.value.message
     assert "--python" in str(caught.value.hint)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
     assert not (tmp_path / "memory").exists()
 
 
@@ -362,7 +363,7 @@ def test_nothing_is_left_running(tmp_path: Path) -> None:
     fake = write_script(tmp_path / "python", script)
 
     with pytest.raises(InterpreterError):
-        run_python(str(fake), [], timeout=0.5)
+        run_python(str(fake), [], timeout=2)
 
     pid = int(pids.read_text())
     for _ in range(100):
