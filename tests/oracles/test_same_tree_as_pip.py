@@ -33,7 +33,9 @@ def _unlike(mine: Path, pips: Path) -> list[str]:
     ]
 
 
-def _compare(pip: Pip, lock: Path, folder: Path, *options: str) -> tuple[int, list[str]]:
+def _compare(
+    pip: Pip, lock: Path, folder: Path, *options: str
+) -> tuple[int, list[str]]:
     """Return how many files were compared, and what is not the same."""
     mine, pips = folder / "mvenv", folder / "pip"
     created = mvenv_create(mine, "--from", lock, "--no-root", *options)

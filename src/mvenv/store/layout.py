@@ -119,7 +119,8 @@ def _make(root: Path) -> None:
     root.mkdir(mode=0o755, parents=True, exist_ok=True)
     _check_owner(root)
     foreign = {entry.name for entry in root.iterdir()}
-    foreign -= {*_FOLDERS, "CACHEDIR.TAG", ".gitignore", "lost+found"}
+    # FORMAT too: another run may have finished making the store since we looked.
+    foreign -= {*_FOLDERS, "CACHEDIR.TAG", ".gitignore", "lost+found", "FORMAT"}
     if any(not name.startswith((".FORMAT", ".CACHEDIR", "..git")) for name in foreign):
         raise StoreError(
             f"`{root}` holds other things already: {', '.join(sorted(foreign)[:3])}",
