@@ -54,6 +54,8 @@ def test_conditions_mean_the_same() -> None:
         ("extra == 'A_b'", ["a-b"], True),
         ("extra === 'a'", ["a"], True),
         ("'linux' in sys_platform", [], True),
+        ("python_full_version in '3.11 3.12'", [], True),
+        ("python_full_version not in '3.12.3, 3.12.4'", [], False),
         ("'linux' not in sys_platform or extra == 'a'", [], False),
     ],
 )
@@ -61,7 +63,9 @@ def test_further_ways_to_name_extras(
     condition: str, extras: list[str], *, verdict: bool
 ) -> None:
     """Poetry never writes these, and knows only some."""
-    assert holds(condition, {"sys_platform": "linux"}, extras) == verdict
+    environment = {"sys_platform": "linux", "python_full_version": "3.12.4"}
+
+    assert holds(condition, environment, extras) == verdict
 
 
 def test_ranges_of_pythons_mean_the_same() -> None:

@@ -123,7 +123,10 @@ def test_of_equal_entries_the_last_is_meant(read: Reader) -> None:
     first = PACKAGE + "markers = \"os_name == 'nt'\"\n"
     second = PACKAGE.replace('["main"]', '["dev"]')
 
+    nobody = PACKAGE.replace('["main"]', "[]")
+
     assert markers(read(first + second + METADATA)) == ['"dev" in dependency_groups']
+    assert markers(read(first + second + nobody + METADATA)) == []
 
 
 # -- the pyproject.toml beside it

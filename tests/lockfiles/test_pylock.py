@@ -106,6 +106,22 @@ def test_paths_become_absolute(read: Reader, tmp_path: Path) -> None:
     assert source.sdist.filename == "source-2.tar.gz"
 
 
+def test_a_link_to_a_file_keeps_its_name(read: Reader, tmp_path: Path) -> None:
+    (tmp_path / "blob").touch()
+    (tmp_path / "real").mkdir()
+    (tmp_path / "w").symlink_to("real")
+    name = "demo-1.0-py3-none-any.whl"
+    (tmp_path / "real" / name).symlink_to("../blob")
+
+    lockfile = read(
+        HEAD + PACKAGE.replace("demo.whl", name).replace(f'name = "{name}", ', "")
+    )
+
+    (wheel,) = lockfile.pylock.packages[0].wheels or ()
+    assert wheel.path == str(tmp_path / "real" / name)
+    assert wheel.filename == name
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said", "place"),
     [

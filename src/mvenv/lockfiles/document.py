@@ -15,7 +15,14 @@ from typing import Any, TypeVar
 
 from mvenv.errors import LockfileError, SeveralErrors
 
-__all__ = ["Problems", "Table", "parse_toml", "read_bytes", "warn_of_newer"]
+__all__ = [
+    "Problems",
+    "Table",
+    "locate_file",
+    "parse_toml",
+    "read_bytes",
+    "warn_of_newer",
+]
 
 T = TypeVar("T")
 
@@ -177,6 +184,16 @@ def parse_toml(path: Path, content: bytes, *, hint: str | None = None) -> Table:
             f"`{path.name}` is not valid TOML: nested too deeply", hint=hint
         ) from None
     return Table(values=values, place="", problems=Problems(path=path, hint=hint))
+
+
+def locate_file(path: str, folder: Path) -> str:
+    """Return the absolute path of a file that a lockfile in ``folder`` names.
+
+    The last part stays as it is, should it be a symbolic link: what a wheel is for is
+    told by its name.
+    """
+    place = folder / path
+    return str(place.parent.resolve() / place.name)
 
 
 def warn_of_newer(path: Path, version: object) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 from packaging.markers import Marker
 from packaging.pylock import (
@@ -36,7 +35,13 @@ from mvenv.lockfiles.conditions import (
     group_condition,
     translate,
 )
-from mvenv.lockfiles.document import Table, parse_toml, read_bytes, warn_of_newer
+from mvenv.lockfiles.document import (
+    Table,
+    locate_file,
+    parse_toml,
+    read_bytes,
+    warn_of_newer,
+)
 from mvenv.lockfiles.model import Lockfile, LockfileFormat
 from mvenv.lockfiles.project import MAIN_GROUP, Project, content_hash, read_project
 from mvenv.lockfiles.python_versions import parse_python_versions
@@ -248,8 +253,8 @@ def _read_source(
     if kind in {"url", "file"}:
         archive = PackageArchive(
             url=url if kind == "url" else None,
-            path=str((folder / url).resolve()) if kind == "file" else None,
-            hashes=_archive_hashes(table, url, files),
+            path=locate_file(url, folder) if kind == "file" else None,
+            hashes=_archive_hashes(table, files),
             subdirectory=subdirectory,
         )
         return {"archive": archive}
@@ -274,13 +279,11 @@ def _index_files(files: list[_File]) -> dict[str, Any]:
     }
 
 
-def _archive_hashes(table: Table, url: str, files: list[_File]) -> dict[str, str]:
-    name = unquote(urlsplit(url).path).rpartition("/")[2]
-    named = [file for file in files if file.name == name] or files
-    if not named:
+def _archive_hashes(table: Table, files: list[_File]) -> dict[str, str]:
+    if not files:
         table.note("an archive needs a hash, and there is none", "files")
         return {}
-    return named[0].hashes
+    return files[0].hashes
 
 
 def _git_url(url: str, folder: Path) -> str:

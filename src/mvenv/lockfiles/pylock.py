@@ -20,7 +20,13 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from mvenv.errors import UnsupportedLockfile
-from mvenv.lockfiles.document import Table, parse_toml, read_bytes, warn_of_newer
+from mvenv.lockfiles.document import (
+    Table,
+    locate_file,
+    parse_toml,
+    read_bytes,
+    warn_of_newer,
+)
 from mvenv.lockfiles.model import Lockfile, LockfileFormat
 
 __all__ = ["read_pylock"]
@@ -114,10 +120,10 @@ def _resolve(pylock: Pylock, folder: Path) -> Pylock:
 def _resolve_package(package: Package, folder: Path) -> Package:
     changes: dict[str, Any] = {}
     if package.directory is not None:
-        path = _absolute(package.directory.path, folder)
+        path = str((folder / package.directory.path).resolve())
         changes["directory"] = replace(package.directory, path=path)
     if package.archive is not None and package.archive.path is not None:
-        path = _absolute(package.archive.path, folder)
+        path = locate_file(package.archive.path, folder)
         changes["archive"] = replace(package.archive, path=path)
     if package.vcs is not None:
         changes["vcs"] = _resolve_vcs(package.vcs, folder)
@@ -131,16 +137,10 @@ def _resolve_package(package: Package, folder: Path) -> Package:
 def _resolve_vcs(vcs: PackageVcs, folder: Path) -> PackageVcs:
     if vcs.path is None:
         return vcs
-    return replace(vcs, path=_absolute(vcs.path, folder))
+    return replace(vcs, path=str((folder / vcs.path).resolve()))
 
 
 def _resolve_file(file: File, folder: Path) -> File:
     if file.path is None:
         return file
-    # The name stays what it was, however the path is spelt.
-    return replace(file, name=file.filename, path=_absolute(file.path, folder))
-
-
-def _absolute(path: str, folder: Path) -> str:
-    # PEP 751: a relative path may have POSIX separators on every system.
-    return str((folder / path).resolve())
+    return replace(file, path=locate_file(file.path, folder))
