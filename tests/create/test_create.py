@@ -73,7 +73,9 @@ def test_the_environment_works(mvenv: Runner, lock: Path, tmp_path: Path):
     assert output(env / "bin" / "sh-tool") == "sh"
     started = "import os; print(os.environ['TOOLS_STARTED'])"
     assert output(python, "-c", started) == "1"
-    versions = "from importlib.metadata import version as v; print(v('tools'), v('plain'))"
+    versions = (
+        "from importlib.metadata import version as v; print(v('tools'), v('plain'))"
+    )
     assert output(python, "-c", versions) == "2.0 1.0"
     assert (env / "share/tools/readme.txt").read_text() == "text\n"
     assert list(env.glob("include/site/python3*/tools/tools.h"))
