@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mvenv import __version__
 from mvenv.apply import Application, Applied, Origin, StaleWheels
 from mvenv.ensure import Builder, Ensured, ensure
-from mvenv.env.bare import render
+from mvenv.env.bare import VenvOptions, render
 from mvenv.env.place import check_free
 from mvenv.env.receipt import Installed
 from mvenv.env.seeds import pip_wheel
@@ -205,6 +205,11 @@ class _Making:
             reporter=self.reporter,
         )
 
+    def _prompt(self) -> str | None:
+        """Return the prompt; ``.`` is the folder one stands in, as for ``venv``."""
+        typed = self.request.prompt
+        return self.request.start.name if typed == "." else typed
+
     def _application(
         self, ensured: Ensured, store: WheelStore, run: RunFolder
     ) -> Application:
@@ -212,7 +217,10 @@ class _Making:
         bare = render(
             self.skeleton,
             env_dir=str(self.state.path),
-            prompt=request.prompt,
+            prompt=self._prompt(),
+            options=VenvOptions(
+                with_pip=request.seed, clear=request.clear, prompt=request.prompt
+            ),
             system_site_packages=request.system_site_packages,
             made_by=__version__,
         )

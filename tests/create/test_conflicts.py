@@ -25,7 +25,7 @@ def _python(environment: Path, code: str) -> str:
 
 def test_the_later_of_two_wins_and_it_is_said(
     mvenv: Runner, make_wheel: WheelMaker, write_pylock: PylockWriter, tmp_path: Path
-):
+) -> None:
     lock = write_pylock(
         make_wheel("aaa", "1", {"shared/x.py": "who = 'aaa'\n", "aaa.py": ""}),
         make_wheel("bbb", "1", {"shared/x.py": "who = 'bbb'\n", "bbb.py": ""}),
@@ -38,7 +38,7 @@ def test_the_later_of_two_wins_and_it_is_said(
 
 def test_equal_files_of_two_are_no_conflict(
     mvenv: Runner, make_wheel: WheelMaker, write_pylock: PylockWriter, tmp_path: Path
-):
+) -> None:
     lock = write_pylock(
         make_wheel("aaa", "1", {"shared/x.py": "same = 1\n", "aaa.py": ""}),
         make_wheel("bbb", "1", {"shared/x.py": "same = 1\n", "bbb.py": ""}),
@@ -50,7 +50,7 @@ def test_equal_files_of_two_are_no_conflict(
 
 def test_both_records_tell_the_bytes_that_are_there(
     mvenv: Runner, make_wheel: WheelMaker, write_pylock: PylockWriter, tmp_path: Path
-):
+) -> None:
     lock = write_pylock(
         make_wheel("aaa", "1", {"shared/x.py": "who = 'aaa'\n", "aaa.py": ""}),
         make_wheel("bbb", "1", {"shared/x.py": "who = 'bbbb'\n", "bbb.py": ""}),
@@ -82,7 +82,7 @@ def test_the_environments_own_files_are_not_a_wheels(
     write_pylock: PylockWriter,
     tmp_path: Path,
     path: str,
-):
+) -> None:
     lock = write_pylock(make_wheel("bad", "1", {path: "#!/bin/sh\nevil\n"}))
     outcome = mvenv("create", tmp_path / "env", "--from", lock)
 
@@ -92,7 +92,7 @@ def test_the_environments_own_files_are_not_a_wheels(
 
 def test_a_file_where_another_has_a_folder(
     mvenv: Runner, make_wheel: WheelMaker, write_pylock: PylockWriter, tmp_path: Path
-):
+) -> None:
     lock = write_pylock(
         make_wheel("aaa", "1", {"shared": "a file\n"}),
         make_wheel("bbb", "1", {"shared/x.py": "x = 1\n"}),
@@ -106,7 +106,7 @@ def test_a_file_where_another_has_a_folder(
 
 def test_namespace_packages_of_all_kinds(
     mvenv: Runner, make_wheel: WheelMaker, write_pylock: PylockWriter, tmp_path: Path
-):
+) -> None:
     pkgutil = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
     wheels = [
         make_wheel(
@@ -130,7 +130,7 @@ def test_namespace_packages_of_all_kinds(
 
 def test_a_hostile_wheel_is_refused_and_leaves_nothing(
     mvenv: Runner, make_wheel: WheelMaker, write_pylock: PylockWriter, tmp_path: Path
-):
+) -> None:
     lock = write_pylock(
         make_wheel("good", "1"), make_wheel("evil", "1", {"../../evil.py": "evil\n"})
     )

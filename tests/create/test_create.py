@@ -45,7 +45,8 @@ def lock(make_wheel: WheelMaker, write_pylock: PylockWriter) -> Path:
         "tools",
         "2.0",
         {
-            "tools/__init__.py": "def main():\n    print('tools', __import__('sys').argv)\n",
+            "tools/__init__.py": "import sys\n\n"
+            "def main():\n    print('tools', sys.argv)\n",
             "tools/empty.py": "",
             "tools/data.bin": os.urandom(10_000),
             "tools-2.0.data/scripts/old-tool": "#!python\nprint('old')\n",
@@ -61,7 +62,7 @@ def lock(make_wheel: WheelMaker, write_pylock: PylockWriter) -> Path:
     return write_pylock(tools, make_wheel("plain", "1.0"))
 
 
-def test_the_environment_works(mvenv: Runner, lock: Path, tmp_path: Path):
+def test_the_environment_works(mvenv: Runner, lock: Path, tmp_path: Path) -> None:
     env = tmp_path / "env"
     mvenv.create(env, lock)
     python = env / "bin" / "python"
@@ -81,7 +82,7 @@ def test_the_environment_works(mvenv: Runner, lock: Path, tmp_path: Path):
     assert list(env.glob("include/site/python3*/tools/tools.h"))
 
 
-def test_record_is_true_and_complete(mvenv: Runner, lock: Path, tmp_path: Path):
+def test_record_is_true_and_complete(mvenv: Runner, lock: Path, tmp_path: Path) -> None:
     env = tmp_path / "env"
     mvenv.create(env, lock)
     check = """
@@ -94,7 +95,8 @@ for dist in importlib.metadata.distributions():
         content = open(path, "rb").read()
         if file.hash:
             digest = hashlib.sha256(content).digest()
-            assert base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == file.hash.value
+            encoded = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+            assert encoded == file.hash.value
             assert len(content) == file.size
         else:
             assert path.endswith("RECORD"), path
@@ -113,7 +115,7 @@ print(len(listed))
 
 def test_files_are_hard_links_but_for_the_private_ones(
     mvenv: Runner, lock: Path, tmp_path: Path
-):
+) -> None:
     env = tmp_path / "env"
     mvenv.create(env, lock, "--link-mode", "hardlink")
     linked = {
@@ -145,7 +147,7 @@ def test_the_second_environment_needs_no_index(
     write_poetry_lock: PoetryLockWriter,
     simple_index: IndexMaker,
     tmp_path: Path,
-):
+) -> None:
     wheels = [make_wheel("one"), make_wheel("two")]
     url = simple_index(wheels, "html")
     lock = write_poetry_lock(*wheels)
@@ -161,7 +163,7 @@ def test_the_second_environment_needs_no_index(
 
 def test_the_receipt_and_the_registry_know_it(
     mvenv: Runner, lock: Path, tmp_path: Path
-):
+) -> None:
     env = tmp_path / "env"
     mvenv.create(env, lock)
     receipt = read_receipt(env)
@@ -180,7 +182,7 @@ def test_the_receipt_and_the_registry_know_it(
 
 def test_clear_replaces_the_environment_and_its_root(
     mvenv: Runner, lock: Path, tmp_path: Path
-):
+) -> None:
     env = tmp_path / "env"
     mvenv.create(env, lock)
     (env / "mine.txt").write_text("mine")
@@ -198,7 +200,7 @@ def test_clear_replaces_the_environment_and_its_root(
     assert not list(tmp_path.glob(".mvenv-*"))
 
 
-def test_two_environments_are_alike(mvenv: Runner, lock: Path, tmp_path: Path):
+def test_two_environments_are_alike(mvenv: Runner, lock: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         mvenv.create(tmp_path / name / "env", lock)
@@ -211,9 +213,10 @@ def test_two_environments_are_alike(mvenv: Runner, lock: Path, tmp_path: Path):
     assert different <= own_path
 
 
+@pytest.mark.usefixtures("lock")
 def test_the_nearest_lock_is_found_and_said(
-    mvenv: Runner, lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+    mvenv: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     below = tmp_path / "src" / "deep"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
@@ -226,7 +229,7 @@ def test_the_nearest_lock_is_found_and_said(
 
 def test_no_lock_is_an_error(
     mvenv: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.chdir(tmp_path)
     outcome = mvenv("create", "env")
 
@@ -237,7 +240,7 @@ def test_no_lock_is_an_error(
 
 def test_options_come_from_the_environment_too(
     mvenv: Runner, lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setenv("MVENV_FROM", str(lock))
     monkeypatch.setenv("MVENV_LINK_MODE", "copy")
     monkeypatch.setenv("MVENV_PROMPT", "here")
@@ -248,7 +251,7 @@ def test_options_come_from_the_environment_too(
     assert "prompt = 'here'" in (tmp_path / "env" / "pyvenv.cfg").read_text()
 
 
-def test_json_has_errors_too(mvenv: Runner, lock: Path, tmp_path: Path):
+def test_json_has_errors_too(mvenv: Runner, lock: Path, tmp_path: Path) -> None:
     (tmp_path / "env").mkdir()
     (tmp_path / "env" / "thesis.txt").write_text("precious")
     outcome = mvenv("create", tmp_path / "env", "--from", lock, "--json", "--clear")
@@ -259,13 +262,13 @@ def test_json_has_errors_too(mvenv: Runner, lock: Path, tmp_path: Path):
     assert (tmp_path / "env" / "thesis.txt").read_text() == "precious"
 
 
-def test_quiet_says_nothing(mvenv: Runner, lock: Path, tmp_path: Path):
+def test_quiet_says_nothing(mvenv: Runner, lock: Path, tmp_path: Path) -> None:
     outcome = mvenv.create(tmp_path / "env", lock, "-q")
 
     assert (outcome.out, outcome.err) == ("", "")
 
 
-def test_seed_puts_pip_inside(mvenv: Runner, lock: Path, tmp_path: Path):
+def test_seed_puts_pip_inside(mvenv: Runner, lock: Path, tmp_path: Path) -> None:
     env = tmp_path / "env"
     mvenv.create(env, lock, "--seed", "--offline")
     listed = json.loads(output(env / "bin" / "pip", "list", "--format", "json"))
@@ -275,9 +278,12 @@ def test_seed_puts_pip_inside(mvenv: Runner, lock: Path, tmp_path: Path):
     assert not (tmp_path / "bare" / "bin" / "pip").exists()
 
 
-def test_system_site_packages(mvenv: Runner, lock: Path, tmp_path: Path):
+def test_system_site_packages(mvenv: Runner, lock: Path, tmp_path: Path) -> None:
     mvenv.create(tmp_path / "env", lock, "--system-site-packages")
-    code = "import sys; print(any('site-packages' in p and not p.startswith(sys.prefix) for p in sys.path))"
+    code = (
+        "import sys; print(any('site-packages' in path"
+        " and not path.startswith(sys.prefix) for path in sys.path))"
+    )
 
     assert output(tmp_path / "env" / "bin" / "python", "-c", code) == "True"
 
@@ -285,7 +291,7 @@ def test_system_site_packages(mvenv: Runner, lock: Path, tmp_path: Path):
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"])
 def test_every_interpreter(
     mvenv: Runner, lock: Path, tmp_path: Path, interpreters: Interpreters, version: str
-):
+) -> None:
     found = interpreters.get(version)
     env = tmp_path / "env"
     mvenv.create(env, lock, "--python", found.executable, "--seed")
@@ -306,7 +312,7 @@ def test_every_interpreter(
         "deep/" + "/".join(["d" * 60] * 4),
     ],
 )
-def test_odd_paths(mvenv: Runner, lock: Path, tmp_path: Path, name: str):
+def test_odd_paths(mvenv: Runner, lock: Path, tmp_path: Path, name: str) -> None:
     env = tmp_path / name
     mvenv.create(env, lock)
 
@@ -317,7 +323,7 @@ def test_odd_paths(mvenv: Runner, lock: Path, tmp_path: Path, name: str):
     )
 
 
-def test_a_path_separator_is_refused(mvenv: Runner, lock: Path, tmp_path: Path):
+def test_a_path_separator_is_refused(mvenv: Runner, lock: Path, tmp_path: Path) -> None:
     outcome = mvenv("create", tmp_path / "a:b", "--from", lock)
 
     assert outcome.code == 17
@@ -327,7 +333,7 @@ def test_a_path_separator_is_refused(mvenv: Runner, lock: Path, tmp_path: Path):
 
 def test_a_linked_parent_is_kept_in_the_paths(
     mvenv: Runner, lock: Path, tmp_path: Path
-):
+) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     mvenv.create(tmp_path / "link" / "env", lock)
@@ -336,7 +342,7 @@ def test_a_linked_parent_is_kept_in_the_paths(
     assert shebang == f"#!{tmp_path}/link/env/bin/python"
 
 
-def test_help_and_version_are_there(mvenv: Runner, capsys: pytest.CaptureFixture[str]):
+def test_help_and_version_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     from mvenv import __version__
     from mvenv.cli import run
 

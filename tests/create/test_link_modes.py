@@ -18,12 +18,15 @@ from mvenv.env.state import Standing, observe
 @pytest.fixture
 def lock(make_wheel: WheelMaker, write_pylock: PylockWriter) -> Path:
     """Return a lock of one wheel."""
-    files = {"one/__init__.py": "version = 1\n", "one/data.bin": os.urandom(300_000)}
+    files: dict[str, str | bytes] = {
+        "one/__init__.py": "version = 1\n",
+        "one/data.bin": os.urandom(300_000),
+    }
     return write_pylock(make_wheel("one", "1.0", files))
 
 
 def _runs(environment: Path) -> bool:
-    command = [environment / "bin" / "python", "-c", "import one"]
+    command = [str(environment / "bin" / "python"), "-c", "import one"]
     return subprocess.run(command, check=False).returncode == 0
 
 
@@ -42,7 +45,7 @@ def _data(environment: Path) -> os.stat_result:
 )
 def test_auto_is_the_best_of_each_file_system(
     mvenv: Runner, lock: Path, filesystems: Filesystems, kind: str, mode: str
-):
+) -> None:
     folder = filesystems.folder(kind)
     value = mvenv.create(folder / "env", lock, "--json", store=folder / "store").value
 
@@ -60,7 +63,7 @@ def test_reflinks_share_their_blocks(
     write_pylock: PylockWriter,
     filesystems: Filesystems,
     kind: str,
-):
+) -> None:
     size = 30_000_000
     lock = write_pylock(make_wheel("one", "1.0", {"one/data.bin": os.urandom(size)}))
     folder = filesystems.folder(kind)
@@ -79,7 +82,7 @@ def test_reflinks_share_their_blocks(
 @pytest.mark.parametrize("mode", ["reflink", "hardlink", "copy"])
 def test_every_mode_makes_a_working_environment(
     mvenv: Runner, lock: Path, filesystems: Filesystems, kind: str, mode: str
-):
+) -> None:
     folder = filesystems.folder(kind)
     options = ("--link-mode", mode, "--json")
     value = mvenv.create(folder / "env", lock, *options, store=folder / "store").value
@@ -92,7 +95,7 @@ def test_every_mode_makes_a_working_environment(
 
 def test_copies_across_file_systems_say_why(
     mvenv: Runner, lock: Path, filesystems: Filesystems
-):
+) -> None:
     folder = filesystems.folder("tmpfs")
     outcome = mvenv.create(folder / "env", lock)
 
@@ -102,7 +105,7 @@ def test_copies_across_file_systems_say_why(
 
 def test_require_link_leaves_nothing_where_links_fail(
     mvenv: Runner, lock: Path, filesystems: Filesystems
-):
+) -> None:
     folder = filesystems.folder("tmpfs")
     outcome = mvenv("create", folder / "env", "--from", lock, "--require-link")
 
@@ -113,7 +116,7 @@ def test_require_link_leaves_nothing_where_links_fail(
 
 def test_a_bind_mount_of_the_same_disk_is_copied_to(
     mvenv: Runner, lock: Path, filesystems: Filesystems, tmp_path: Path
-):
+) -> None:
     (tmp_path / "inner").mkdir()
     bound = filesystems.bind(tmp_path / "inner")
     value = mvenv.create(bound / "env", lock, "--json").value
@@ -123,7 +126,7 @@ def test_a_bind_mount_of_the_same_disk_is_copied_to(
 
 def test_a_full_inode_gets_a_fresh_one(
     mvenv: Runner, lock: Path, filesystems: Filesystems
-):
+) -> None:
     folder = filesystems.folder("ext4")
     store = folder / "store"
     mvenv.create(folder / "first", lock, store=store)
@@ -145,7 +148,7 @@ def test_a_full_inode_gets_a_fresh_one(
 
 def test_a_mount_point_becomes_an_environment(
     mvenv: Runner, lock: Path, filesystems: Filesystems
-):
+) -> None:
     mount = filesystems.limited_tmpfs(64 << 20)
     mvenv.create(mount, lock)
     assert _runs(mount)
@@ -159,7 +162,9 @@ def test_a_mount_point_becomes_an_environment(
     assert (state.standing, state.mount_point) == (Standing.ENVIRONMENT, True)
 
 
-def test_no_seal_keeps_files_writable(mvenv: Runner, lock: Path, tmp_path: Path):
+def test_no_seal_keeps_files_writable(
+    mvenv: Runner, lock: Path, tmp_path: Path
+) -> None:
     mvenv.create(tmp_path / "env", lock, "--no-seal", "--link-mode", "hardlink")
 
     assert _data(tmp_path / "env").st_mode & 0o777 == 0o644
@@ -171,15 +176,14 @@ def test_pip_can_upgrade_and_uninstall_what_is_linked(
     lock: Path,
     make_wheel: WheelMaker,
     tmp_path: Path,
-):
+) -> None:
     env = tmp_path / "env"
     mvenv.create(env, lock, "--seed", "--link-mode", "hardlink")
     newer = make_wheel("one", "2.0", {"one/__init__.py": "version = 2\n"})
     stored = next(mvenv.store.glob("wheels/*/*/tree/one/__init__.py"))
-    pip = [env / "bin" / "pip", "--disable-pip-version-check", "--no-input"]
-    subprocess.run(
-        [*pip, "install", "--no-index", "-q", newer], check=True, capture_output=True
-    )
+    pip = [str(env / "bin" / "pip"), "--disable-pip-version-check", "--no-input"]
+    install = [*pip, "install", "--no-index", "-q", str(newer)]
+    subprocess.run(install, check=True, capture_output=True)
     assert stored.read_text() == "version = 1\n"
     assert not list(env.glob("lib/*/site-packages/one/data.bin"))
     subprocess.run([*pip, "uninstall", "-q", "-y", "one"], check=True)

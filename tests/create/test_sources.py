@@ -55,7 +55,7 @@ def _commit(folder: Path) -> str:
 
 def test_an_sdist_is_built_once(
     mvenv: Runner, make_sdist: SdistMaker, write_pylock: PylockWriter, tmp_path: Path
-):
+) -> None:
     log = tmp_path / "log"
     lock = write_pylock(make_sdist("built", "1.0", log=log))
     first = mvenv.create(tmp_path / "a", lock, "--offline", "--json").value
@@ -72,7 +72,7 @@ def test_an_sdist_is_built_once(
 
 def test_a_failed_build_shows_the_output_and_leaves_nothing(
     mvenv: Runner, make_sdist: SdistMaker, write_pylock: PylockWriter, tmp_path: Path
-):
+) -> None:
     lock = write_pylock(make_sdist("broken", fails="no compiler for you"))
     outcome = mvenv("create", tmp_path / "env", "--from", lock, "--offline")
 
@@ -88,7 +88,7 @@ def test_a_commit_is_built_once_and_told(
     make_project: ProjectMaker,
     write_pylock: PylockWriter,
     tmp_path: Path,
-):
+) -> None:
     log = tmp_path / "log"
     project = make_project("fromgit", "3.1", log=log)
     commit = _commit(project)
@@ -118,7 +118,7 @@ def test_a_folder_is_built_each_time_and_never_shared(
     make_project: ProjectMaker,
     write_pylock: PylockWriter,
     tmp_path: Path,
-):
+) -> None:
     project = make_project("local", "1.0")
     entry = {"name": "local", "directory": {"path": str(project), "editable": False}}
     lock = write_pylock(packages=[entry])
@@ -142,7 +142,7 @@ def test_an_editable_folder_is_editable(
     make_project: ProjectMaker,
     write_pylock: PylockWriter,
     tmp_path: Path,
-):
+) -> None:
     project = make_project(
         "devel",
         "1.0",
@@ -161,7 +161,10 @@ def test_an_editable_folder_is_editable(
         "url": project.as_uri(),
         "dir_info": {"editable": True},
     }
-    installer = "from importlib.metadata import distribution as d; print(d('devel').read_text('INSTALLER'))"
+    installer = (
+        "from importlib.metadata import distribution as d;"
+        " print(d('devel').read_text('INSTALLER'))"
+    )
     assert _python(env, installer) == "mvenv"
     receipt = read_receipt(env)
     assert receipt is not None
@@ -176,7 +179,7 @@ def test_the_root_project_is_installed_editable(
     make_wheel: WheelMaker,
     write_poetry_lock: PoetryLockWriter,
     tmp_path: Path,
-):
+) -> None:
     project = make_project("rooted", "0.1")
     lock = write_poetry_lock(make_wheel("dep"), path=project / "poetry.lock")
     options = ("--find-links", tmp_path / "wheels", "--offline")
@@ -191,7 +194,7 @@ def test_the_root_project_is_installed_editable(
 
 def test_a_local_wheel_by_path_tells_where_it_came_from(
     mvenv: Runner, make_wheel: WheelMaker, write_pylock: PylockWriter, tmp_path: Path
-):
+) -> None:
     wheel = make_wheel("direct", "1.0")
     archive = {"path": str(wheel), "hashes": {"sha256": sha256_of(wheel)}}
     lock = write_pylock(packages=[{"name": "direct", "archive": archive}])
@@ -208,7 +211,7 @@ def test_the_next_best_wheel_serves_where_the_best_is_gone(
     make_wheel: WheelMaker,
     write_poetry_lock: PoetryLockWriter,
     tmp_path: Path,
-):
+) -> None:
     best = make_wheel("twice", "1.0", {"twice.py": "build = 2\n"}, build="2")
     good = make_wheel("twice", "1.0", {"twice.py": "build = 1\n"}, build="1")
     lock = write_poetry_lock(best, good)
@@ -221,7 +224,7 @@ def test_the_next_best_wheel_serves_where_the_best_is_gone(
 
 def test_wrong_bytes_never_reach_the_store(
     mvenv: Runner, make_wheel: WheelMaker, write_pylock: PylockWriter, tmp_path: Path
-):
+) -> None:
     wheel = make_wheel("evil")
     lock = write_pylock(wheel, make_wheel("good"))
     wheel.write_bytes(wheel.read_bytes() + b"x")
@@ -232,7 +235,7 @@ def test_wrong_bytes_never_reach_the_store(
     assert not (tmp_path / "env").exists()
     stored = [path.name for path in (mvenv.store / "wheels").glob("*/*")]
     assert sha256_of(wheel) not in stored
-    assert all(len(list((mvenv.store / "tmp").iterdir())) == 0 for _ in [0])
+    assert list((mvenv.store / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize("missing", ["hashes", "file"])
@@ -242,7 +245,7 @@ def test_what_cannot_be_proven_or_found_is_refused(
     write_pylock: PylockWriter,
     tmp_path: Path,
     missing: str,
-):
+) -> None:
     wheel = make_wheel("lost")
     lock = write_pylock(wheel)
     if missing == "file":

@@ -41,13 +41,23 @@ def _edit_same_size(path: Path) -> None:
     path.chmod(0o444)
 
 
+def _become_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _become_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "edited through a link": _edit_same_size,
     "emptied": lambda path: path.write_bytes(b""),
     "cut": lambda path: os.truncate(path, 100),
     "deleted": lambda path: path.unlink(),
-    "a folder": lambda path: (path.unlink(), path.mkdir()),
-    "a link": lambda path: (path.unlink(), path.symlink_to("/etc/passwd")),
+    "a folder": _become_folder,
+    "a link": _become_link,
 }
 
 
@@ -55,7 +65,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_changed_file_is_fetched_anew(
     mvenv: Runner, lock: Path, tmp_path: Path, damage: str, mode: str
-):
+) -> None:
     mvenv.create(tmp_path / "a", lock, "--link-mode", mode)
     DAMAGES[damage](_stored(mvenv))
     outcome = mvenv.create(tmp_path / "b", lock, "--link-mode", mode)
@@ -66,7 +76,7 @@ def test_a_changed_file_is_fetched_anew(
     assert "changed" not in third.err
 
 
-def test_an_edit_is_kept(mvenv: Runner, lock: Path, tmp_path: Path):
+def test_an_edit_is_kept(mvenv: Runner, lock: Path, tmp_path: Path) -> None:
     mvenv.create(tmp_path / "a", lock, "--link-mode", "hardlink")
     _edit_same_size(_installed(tmp_path / "a"))
     outcome = mvenv.create(tmp_path / "b", lock, "--link-mode", "hardlink")
@@ -80,7 +90,7 @@ def test_an_edit_is_kept(mvenv: Runner, lock: Path, tmp_path: Path):
 
 def test_offline_a_changed_file_is_refused(
     mvenv: Runner, lock: Path, wheel: Path, tmp_path: Path
-):
+) -> None:
     mvenv.create(tmp_path / "a", lock)
     _edit_same_size(_stored(mvenv))
     wheel.unlink()
@@ -93,7 +103,7 @@ def test_offline_a_changed_file_is_refused(
 @pytest.mark.parametrize("touch", ["stamp", "mode"])
 def test_a_touched_file_is_sealed_again(
     mvenv: Runner, lock: Path, wheel: Path, tmp_path: Path, touch: str
-):
+) -> None:
     mvenv.create(tmp_path / "a", lock)
     stored = _stored(mvenv)
     before = stored.stat()
@@ -110,7 +120,7 @@ def test_a_touched_file_is_sealed_again(
 
 def test_a_manifest_that_is_damaged_is_not_believed(
     mvenv: Runner, lock: Path, tmp_path: Path
-):
+) -> None:
     mvenv.create(tmp_path / "a", lock)
     manifest = next((mvenv.store / "wheels").glob("*/*/MANIFEST"))
     manifest.chmod(0o644)
@@ -128,7 +138,7 @@ def test_an_entry_that_was_never_flushed_is_hashed_after_a_reboot(
     wheel: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-):
+) -> None:
     mvenv.create(tmp_path / "a", lock)
     store = WheelStore(open_layout(mvenv.store))
     key = store_key(sha256_of(wheel))
@@ -153,7 +163,9 @@ def test_an_entry_that_was_never_flushed_is_hashed_after_a_reboot(
     assert _installed(tmp_path / "b").read_bytes() == b"answer = 42\n" * 100
 
 
-def test_a_store_of_another_user_is_not_used(mvenv: Runner, lock: Path, tmp_path: Path):
+def test_a_store_of_another_user_is_not_used(
+    mvenv: Runner, lock: Path, tmp_path: Path
+) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give folders away")
     mvenv.create(tmp_path / "a", lock)
@@ -166,7 +178,7 @@ def test_a_store_of_another_user_is_not_used(mvenv: Runner, lock: Path, tmp_path
 
 def test_a_store_that_others_can_write_is_not_used(
     mvenv: Runner, lock: Path, tmp_path: Path
-):
+) -> None:
     mvenv.create(tmp_path / "a", lock)
     mvenv.store.chmod(0o777)
     outcome = mvenv("create", tmp_path / "b", "--from", lock)
@@ -177,7 +189,7 @@ def test_a_store_that_others_can_write_is_not_used(
 
 def test_a_store_of_a_newer_format_is_left_alone(
     mvenv: Runner, lock: Path, tmp_path: Path
-):
+) -> None:
     mvenv.create(tmp_path / "a", lock)
     (mvenv.store / "FORMAT").write_text("mvenv store 2\n")
     outcome = mvenv("create", tmp_path / "b", "--from", lock)
@@ -188,7 +200,7 @@ def test_a_store_of_a_newer_format_is_left_alone(
 
 def test_a_folder_with_other_things_does_not_become_a_store(
     mvenv: Runner, lock: Path, tmp_path: Path
-):
+) -> None:
     home = tmp_path / "home"
     home.mkdir()
     (home / "thesis.txt").write_text("precious")

@@ -21,7 +21,7 @@ from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
 def open_folder() -> Iterator[Path]:
     """Give a folder that other users can reach; pytest's own is private."""
     with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
+        os.chmod(folder, 0o755)  # noqa: S103  another user has to come in
         yield Path(folder)
 
 
@@ -40,14 +40,14 @@ def _make_environment(folder: Path) -> None:
     (folder / "deep" / "er.txt").write_text("mine")
 
 
-def test_absent_folder_and_parents_are_made(tmp_path: Path):
+def test_absent_folder_and_parents_are_made(tmp_path: Path) -> None:
     _fill(tmp_path / "a" / "b" / "env")
 
     assert os.listdir(tmp_path / "a" / "b") == ["env"]
     assert os.listdir(tmp_path / "a" / "b" / "env") == ["pyvenv.cfg"]
 
 
-def test_failure_leaves_nothing_at_all(tmp_path: Path):
+def test_failure_leaves_nothing_at_all(tmp_path: Path) -> None:
     state = observe(tmp_path / "a" / "env")
     with (
         pytest.raises(ZeroDivisionError),
@@ -59,14 +59,14 @@ def test_failure_leaves_nothing_at_all(tmp_path: Path):
     assert os.listdir(tmp_path) == []
 
 
-def test_empty_folder_is_taken(tmp_path: Path):
+def test_empty_folder_is_taken(tmp_path: Path) -> None:
     (tmp_path / "env").mkdir()
     _fill(tmp_path / "env")
 
     assert os.listdir(tmp_path) == ["env"]
 
 
-def test_an_environment_is_replaced_only_when_asked(tmp_path: Path):
+def test_an_environment_is_replaced_only_when_asked(tmp_path: Path) -> None:
     _make_environment(tmp_path / "env")
     with pytest.raises(EnvironmentExists) as refused:
         _fill(tmp_path / "env")
@@ -79,7 +79,7 @@ def test_an_environment_is_replaced_only_when_asked(tmp_path: Path):
     assert os.listdir(tmp_path / "env") == ["pyvenv.cfg"]
 
 
-def test_a_folder_that_is_no_environment_is_never_cleared(tmp_path: Path):
+def test_a_folder_that_is_no_environment_is_never_cleared(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "main.py").write_text("precious")
     with pytest.raises(EnvironmentExists):
@@ -89,7 +89,7 @@ def test_a_folder_that_is_no_environment_is_never_cleared(tmp_path: Path):
     assert os.listdir(tmp_path) == ["src"]
 
 
-def test_a_file_in_the_way_is_kept(tmp_path: Path):
+def test_a_file_in_the_way_is_kept(tmp_path: Path) -> None:
     (tmp_path / "env").write_text("first line\nsecond line\n")
     with pytest.raises(EnvironmentExists, match="is a file"):
         _fill(tmp_path / "env", clear=True)
@@ -98,7 +98,7 @@ def test_a_file_in_the_way_is_kept(tmp_path: Path):
         _fill(tmp_path / "env" / "below")
 
 
-def test_a_redirect_file_names_the_folder(tmp_path: Path):
+def test_a_redirect_file_names_the_folder(tmp_path: Path) -> None:
     (tmp_path / ".venv").write_text("envs/one\n")
     _fill(tmp_path / ".venv")
 
@@ -106,7 +106,7 @@ def test_a_redirect_file_names_the_folder(tmp_path: Path):
     assert (tmp_path / ".venv").read_text() == "envs/one\n"
 
 
-def test_a_link_to_a_folder_is_followed_and_kept(tmp_path: Path):
+def test_a_link_to_a_folder_is_followed_and_kept(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "env").symlink_to("real")
     _fill(tmp_path / "env")
@@ -115,7 +115,9 @@ def test_a_link_to_a_folder_is_followed_and_kept(tmp_path: Path):
     assert (tmp_path / "real" / "pyvenv.cfg").read_text() == "new"
 
 
-def test_leftovers_of_killed_runs_are_swept_and_living_ones_kept(tmp_path: Path):
+def test_leftovers_of_killed_runs_are_swept_and_living_ones_kept(
+    tmp_path: Path,
+) -> None:
     dead, alive = tmp_path / ".mvenv-build-dead", tmp_path / ".mvenv-build-alive"
     for folder in (dead, alive):
         (folder / "new" / "bin").mkdir(parents=True)
@@ -128,7 +130,7 @@ def test_leftovers_of_killed_runs_are_swept_and_living_ones_kept(tmp_path: Path)
     assert sorted(os.listdir(tmp_path)) == [".mvenv-build-alive", "env"]
 
 
-def test_a_mount_point_is_filled_in_place(filesystems: Filesystems):
+def test_a_mount_point_is_filled_in_place(filesystems: Filesystems) -> None:
     for mount in (filesystems.tiny_disk(), filesystems.limited_tmpfs(1 << 20)):
         state = observe(mount)
         assert (state.mount_point, state.standing) == (True, Standing.EMPTY)
@@ -141,14 +143,14 @@ def test_a_mount_point_is_filled_in_place(filesystems: Filesystems):
         assert not (mount / BUILDING).exists()
 
 
-def test_a_bind_mount_is_seen_as_one(filesystems: Filesystems, tmp_path: Path):
+def test_a_bind_mount_is_seen_as_one(filesystems: Filesystems, tmp_path: Path) -> None:
     (tmp_path / "a b\\").mkdir()
     bound = filesystems.bind(tmp_path / "a b\\")
 
     assert observe(bound).mount_point
 
 
-def test_clearing_a_mount_point_keeps_what_is_planned(filesystems: Filesystems):
+def test_clearing_a_mount_point_keeps_what_is_planned(filesystems: Filesystems) -> None:
     mount = filesystems.limited_tmpfs(1 << 20)
     (mount / "pyvenv.cfg").write_text("old")
     (mount / "deep" / "er").mkdir(parents=True)
@@ -160,7 +162,9 @@ def test_clearing_a_mount_point_keeps_what_is_planned(filesystems: Filesystems):
     assert os.path.exists("/etc/passwd")
 
 
-def test_an_unfinished_filling_says_so_and_is_finished(filesystems: Filesystems):
+def test_an_unfinished_filling_says_so_and_is_finished(
+    filesystems: Filesystems,
+) -> None:
     mount = filesystems.limited_tmpfs(1 << 20)
     state = observe(mount)
     with (
@@ -178,7 +182,7 @@ def test_an_unfinished_filling_says_so_and_is_finished(filesystems: Filesystems)
     assert observe(mount).standing is Standing.ENVIRONMENT
 
 
-def test_two_at_once_in_one_place_are_refused(filesystems: Filesystems):
+def test_two_at_once_in_one_place_are_refused(filesystems: Filesystems) -> None:
     mount = filesystems.limited_tmpfs(1 << 20)
     state = observe(mount)
     with (
@@ -188,7 +192,7 @@ def test_two_at_once_in_one_place_are_refused(filesystems: Filesystems):
         _fill(mount)
 
 
-def test_an_unwritable_parent_with_a_writable_folder(open_folder: Path):
+def test_an_unwritable_parent_with_a_writable_folder(open_folder: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root to become somebody else")
     parent = open_folder / "parent"
@@ -208,7 +212,7 @@ def test_an_unwritable_parent_with_a_writable_folder(open_folder: Path):
     assert (parent / "env" / "pyvenv.cfg").read_text() == "new"
 
 
-def test_an_unwritable_parent_is_a_kind_error(tmp_path: Path):
+def test_an_unwritable_parent_is_a_kind_error(tmp_path: Path) -> None:
     with pytest.raises(SystemFault, match="cannot make"):
         _fill(Path("/proc/mvenv/env"))
     with pytest.raises(SystemFault, match="too long"):

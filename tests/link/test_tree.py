@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def store(tmp_path: Path) -> Path:
     return folder
 
 
-def test_hard_link_is_the_same_file(tmp_path: Path, store: Path):
+def test_hard_link_is_the_same_file(tmp_path: Path, store: Path) -> None:
     file = _store_file(store, "a.py", b"a = 1\n")
     linker = _link(tmp_path, [file], [LinkMode.HARDLINK, LinkMode.COPY])
 
@@ -61,7 +62,9 @@ def test_hard_link_is_the_same_file(tmp_path: Path, store: Path):
     assert linker.tally.bytes == {LinkMode.HARDLINK: 6}
 
 
-def test_copy_is_private_and_writable_and_keeps_the_stamp(tmp_path: Path, store: Path):
+def test_copy_is_private_and_writable_and_keeps_the_stamp(
+    tmp_path: Path, store: Path
+) -> None:
     files = [
         _store_file(store, "a.py", b"a = 1\n"),
         _store_file(store, "run", b"#!/bin/sh\n", 0o555),
@@ -75,7 +78,7 @@ def test_copy_is_private_and_writable_and_keeps_the_stamp(tmp_path: Path, store:
     assert made["a.py"].st_nlink == 1
 
 
-def test_private_files_are_never_links(tmp_path: Path, store: Path):
+def test_private_files_are_never_links(tmp_path: Path, store: Path) -> None:
     file = _store_file(store, "x.pth", b"/somewhere\n")._replace(private=True)
     linker = _link(tmp_path, [file], [LinkMode.HARDLINK, LinkMode.COPY])
 
@@ -83,7 +86,7 @@ def test_private_files_are_never_links(tmp_path: Path, store: Path):
     assert (linker.tally.private_files, linker.tally.private) == (1, 11)
 
 
-def test_empty_private_files_are_made_fresh(tmp_path: Path, store: Path):
+def test_empty_private_files_are_made_fresh(tmp_path: Path, store: Path) -> None:
     file = _store_file(store, "__init__.py", b"")._replace(private=True)
     _link(tmp_path, [file], [LinkMode.HARDLINK])
 
@@ -107,8 +110,12 @@ def test_empty_private_files_are_made_fresh(tmp_path: Path, store: Path):
 @pytest.mark.parametrize("mode", [LinkMode.HARDLINK, LinkMode.COPY])
 @pytest.mark.parametrize("private", [False, True])
 def test_a_changed_file_is_never_linked(
-    tmp_path: Path, store: Path, damage, mode: LinkMode, private: bool
-):
+    tmp_path: Path,
+    store: Path,
+    damage: Callable[[Path], object],
+    mode: LinkMode,
+    private: bool,
+) -> None:
     bad = _store_file(store, "bad.py", b"a = 1\n")._replace(private=private)
     good = _store_file(store, "good.py", b"b = 1\n")
     damage(store / "bad.py")
@@ -118,7 +125,9 @@ def test_a_changed_file_is_never_linked(
     assert [path.name for path in (tmp_path / "env").iterdir()] == ["good.py"]
 
 
-def test_a_missing_folder_is_a_mismatch_of_all_its_files(tmp_path: Path, store: Path):
+def test_a_missing_folder_is_a_mismatch_of_all_its_files(
+    tmp_path: Path, store: Path
+) -> None:
     file = _store_file(store, "a.py", b"a")
     (store / "a.py").unlink()
     store.rmdir()
@@ -127,7 +136,7 @@ def test_a_missing_folder_is_a_mismatch_of_all_its_files(tmp_path: Path, store: 
     assert [one.file for one in linker.tally.mismatched] == [file]
 
 
-def test_replacing_never_writes_through_a_link(tmp_path: Path, store: Path):
+def test_replacing_never_writes_through_a_link(tmp_path: Path, store: Path) -> None:
     file = _store_file(store, "a.py", b"new\n")
     precious = tmp_path / "precious"
     precious.write_bytes(b"old\n")
@@ -143,7 +152,7 @@ def test_replacing_never_writes_through_a_link(tmp_path: Path, store: Path):
 
 def test_a_run_killed_while_replacing_does_not_stop_the_next(
     tmp_path: Path, store: Path
-):
+) -> None:
     file = _store_file(store, "a.py", b"new\n")
     (tmp_path / "env").mkdir()
     (tmp_path / "env" / ".mvenv-new~").write_bytes(b"torn")
@@ -152,7 +161,7 @@ def test_a_run_killed_while_replacing_does_not_stop_the_next(
     assert [path.name for path in (tmp_path / "env").iterdir()] == ["a.py"]
 
 
-def test_hard_links_of_other_owners_are_copied(tmp_path: Path, store: Path):
+def test_hard_links_of_other_owners_are_copied(tmp_path: Path, store: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give files away")
     file = _store_file(store, "a.py", b"a\n")
@@ -163,13 +172,13 @@ def test_hard_links_of_other_owners_are_copied(tmp_path: Path, store: Path):
     assert (tmp_path / "env" / "a.py").stat().st_uid == 0
 
 
-def test_require_link_refuses_to_copy(tmp_path: Path, store: Path):
+def test_require_link_refuses_to_copy(tmp_path: Path, store: Path) -> None:
     file = _store_file(store, "a.py", b"a\n")
     with pytest.raises(LinkError, match="could only be copied"):
         _link(tmp_path, [file], [LinkMode.COPY], require_link=True)
 
 
-def test_reflinks_keep_mode_and_stamp(filesystems: Filesystems):
+def test_reflinks_keep_mode_and_stamp(filesystems: Filesystems) -> None:
     for kind in ("xfs", "btrfs"):
         folder = filesystems.folder(kind)
         (folder / "store").mkdir()
@@ -188,7 +197,7 @@ def test_reflinks_keep_mode_and_stamp(filesystems: Filesystems):
         assert (made / "a.py").stat().st_ino != (folder / "store/a.py").stat().st_ino
 
 
-def test_writing_to_a_reflink_leaves_the_store_alone(filesystems: Filesystems):
+def test_writing_to_a_reflink_leaves_the_store_alone(filesystems: Filesystems) -> None:
     folder = filesystems.folder("xfs")
     (folder / "store").mkdir()
     file = _store_file(folder / "store", "a.py", b"x" * 9000)
@@ -198,7 +207,7 @@ def test_writing_to_a_reflink_leaves_the_store_alone(filesystems: Filesystems):
     assert (folder / "store" / "a.py").read_bytes() == b"x" * 9000
 
 
-def test_what_auto_chooses_on_each_file_system(filesystems: Filesystems):
+def test_what_auto_chooses_on_each_file_system(filesystems: Filesystems) -> None:
     chosen = {}
     for kind in ("ext4", "xfs", "btrfs", "tmpfs"):
         folder = filesystems.folder(kind)
@@ -212,7 +221,7 @@ def test_what_auto_chooses_on_each_file_system(filesystems: Filesystems):
     }
 
 
-def test_probing_leaves_nothing(tmp_path: Path):
+def test_probing_leaves_nothing(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     one.mkdir()
     other.mkdir()
@@ -224,7 +233,7 @@ def test_probing_leaves_nothing(tmp_path: Path):
 
 def test_another_file_system_means_copies_and_says_so(
     filesystems: Filesystems, tmp_path: Path
-):
+) -> None:
     choice = probe(tmp_path, filesystems.folder("tmpfs"))
 
     assert choice.best is LinkMode.COPY
@@ -235,7 +244,9 @@ def test_another_file_system_means_copies_and_says_so(
     assert "another file system or mount" in choice.passed_over[-1].reason
 
 
-def test_a_bind_mount_is_told_by_trying(filesystems: Filesystems, tmp_path: Path):
+def test_a_bind_mount_is_told_by_trying(
+    filesystems: Filesystems, tmp_path: Path
+) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
     bound = filesystems.bind(inner)
@@ -244,7 +255,9 @@ def test_a_bind_mount_is_told_by_trying(filesystems: Filesystems, tmp_path: Path
     assert probe(tmp_path, bound).best is LinkMode.COPY
 
 
-def test_reflinks_work_across_bind_mounts_and_subvolumes(filesystems: Filesystems):
+def test_reflinks_work_across_bind_mounts_and_subvolumes(
+    filesystems: Filesystems,
+) -> None:
     folder = filesystems.folder("btrfs")
     bound = filesystems.bind(folder)
 
@@ -252,7 +265,7 @@ def test_reflinks_work_across_bind_mounts_and_subvolumes(filesystems: Filesystem
     assert probe(folder, filesystems.subvolume()).best is LinkMode.REFLINK
 
 
-def test_a_project_quota_refuses_hard_links(filesystems: Filesystems):
+def test_a_project_quota_refuses_hard_links(filesystems: Filesystems) -> None:
     folder = filesystems.folder("xfs")
     target = filesystems.project_folder()
     choice = probe(folder, target, LinkPolicy.HARDLINK)
@@ -267,7 +280,7 @@ def _touched(path: Path) -> Path:
     return path
 
 
-def test_a_store_of_another_owner_is_not_hard_linked(tmp_path: Path):
+def test_a_store_of_another_owner_is_not_hard_linked(tmp_path: Path) -> None:
     choice = probe(tmp_path, tmp_path, LinkPolicy.HARDLINK, same_owner=False)
 
     assert choice.best is LinkMode.COPY
@@ -276,12 +289,12 @@ def test_a_store_of_another_owner_is_not_hard_linked(tmp_path: Path):
 
 def test_the_65000th_link_of_an_ext4_file_is_reported_as_full(
     filesystems: Filesystems,
-):
+) -> None:
     folder = filesystems.folder("ext4")
     (folder / "store").mkdir()
     (folder / "many").mkdir()
     file = _store_file(folder / "store", "a.py", b"a\n")
-    with pytest.raises(OSError) as refused:  # noqa: PT011, PT012  any link may be the last
+    with pytest.raises(OSError) as refused:  # noqa: PT011  any link may be the last
         for number in range(66_000):
             os.link(folder / "store" / "a.py", folder / "many" / str(number))
     assert refused.value.errno == errno.EMLINK

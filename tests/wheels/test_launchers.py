@@ -81,10 +81,12 @@ def test_entry_points_that_are_not_text() -> None:
         parse_entry_points(b"[console_scripts]\n\xff = a:b\n", MEMBER)
 
 
-def test_the_body_calls_the_object() -> None:
-    body = EntryPoint("run", "demo.main", "Main.run").launcher_body().decode()
+@pytest.mark.parametrize("version", [(3, 8), (3, 13)])
+def test_the_body_calls_the_object(version: tuple[int, int]) -> None:
+    body = EntryPoint("run", "demo.main", "Main.run").launcher_body(version).decode()
 
     assert "from demo.main import Main\n" in body
+    assert ("removesuffix" in body) == (version > (3, 8))
     assert "sys.exit(Main.run())" in body
     compile(body, "run", "exec")
 
