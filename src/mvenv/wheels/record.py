@@ -131,6 +131,9 @@ def _relative(path: str, site: str) -> str:
 @functools.lru_cache(maxsize=4096)
 def _relative_folder(folder: str, site: str) -> str:
     """Return ``folder`` as seen from ``site``, ready to have a name put behind it."""
+    if folder.startswith(f"{site}/"):
+        # Nearly all; relpath would be a third of the time that a RECORD takes.
+        return f"{folder[len(site) + 1 :]}/"
     relative = posixpath.relpath(f"/{folder}", f"/{site}")
     return "" if relative == "." else f"{relative}/"
 
