@@ -6,6 +6,7 @@ with pip's tolerance.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +29,8 @@ __all__ = [
 SCHEME_FOLDERS = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
 """What a ``.data`` folder may have in it."""
 _SUPPORTED_MAJOR = 1
+_EMPTY_LINE = re.compile(r"(?>\r\n|\r|\n){2}")
+"""Where headers end. Atomic: one CR LF is one line's end, not two."""
 
 
 class WheelName(NamedTuple):
@@ -84,6 +87,10 @@ def parse_headers(content: bytes, member: str) -> dict[str, str]:
         text = content.decode()
     except UnicodeDecodeError as error:
         raise InvalidWheel(f"`{member}` is not UTF-8", member=member) from error
+    # What follows the first empty line is a readme, which the parser would split
+    # into lines for nothing.
+    end = _EMPTY_LINE.search(text)
+    text = text[: end.end()] if end else text
     headers: dict[str, str] = {}
     for key, value in HeaderParser().parsestr(text).items():
         headers.setdefault(key.lower(), str(value).strip())
