@@ -8,7 +8,7 @@ applied; so one plan serves every environment of the same lock and interpreter.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -136,8 +136,7 @@ class Plan:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
+class _Claim(NamedTuple):
     """One distribution's wish for one path."""
 
     owner: int
@@ -180,9 +179,10 @@ def make_plan(
         sites.append(site)
         installed.append(_installed(one, site))
     winners, conflicts = _settle(claims, distributions)
-    _check(winners, distributions, reserved)
+    folders = _parents(winners)
+    _check(winners, folders, distributions, reserved)
     return Plan(
-        folders=_folders(winners),
+        folders=tuple(folders),
         links=_group(claim for claim in winners.values() if not claim.late),
         late_links=_group(claim for claim in winners.values() if claim.late),
         files=tuple(one.file for one in winners.values() if one.file is not None),
@@ -308,11 +308,11 @@ def _settle(
 
 def _check(
     winners: dict[str, _Claim],
+    folders: Container[str],
     distributions: Sequence[Provided],
     reserved: frozenset[str],
 ) -> None:
     problems: list[MvenvError] = []
-    folders = _parents(winners)
     for path, claim in winners.items():
         name = distributions[claim.owner].name
         if path in reserved or path.split("/", 1)[0] == FOLDER:
@@ -335,18 +335,14 @@ def _check(
 def _parents(paths: Iterable[str]) -> dict[str, None]:
     """Return every folder above ``paths``, parents first in each chain."""
     known: dict[str, None] = {}
-    for path in paths:
-        folder = path.rpartition("/")[0]
+    for nearest in dict.fromkeys([path.rpartition("/")[0] for path in paths]):
+        folder = nearest
         missing = []
         while folder and folder not in known:
             missing.append(folder)
             folder = folder.rpartition("/")[0]
         known.update(dict.fromkeys(reversed(missing)))
     return known
-
-
-def _folders(winners: dict[str, _Claim]) -> tuple[str, ...]:
-    return tuple(_parents(winners))
 
 
 def _group(claims: Iterable[_Claim]) -> tuple[FolderLinks, ...]:
