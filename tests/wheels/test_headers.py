@@ -26,7 +26,7 @@ _PIECES = st.sampled_from(
 
 
 @given(st.lists(_PIECES, max_size=14).map("".join))
-def test_headers_are_those_of_the_whole_file(text: str):
+def test_headers_are_those_of_the_whole_file(text: str) -> None:
     """Leaving the readme out changes nothing, whatever ends the lines."""
     whole: dict[str, str] = {}
     for key, value in HeaderParser().parsestr(text).items():
