@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import enum
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-__all__ = ["Reporter", "Silent", "Task"]
+__all__ = ["Reporter", "Silent", "Task", "Unit"]
+
+
+class Unit(enum.Enum):
+    """What a piece of work is counted in."""
+
+    BYTES = "bytes"
+    """One file among those of a piece of work that is counted in files."""
+    FILES = "files"
 
 
 class Task(Protocol):
@@ -27,8 +36,13 @@ class Reporter(Protocol):
     def detail(self, message: str) -> None:
         """Tell something only shown when asked for."""
 
-    def task(self, label: str, total: int | None) -> AbstractContextManager[Task]:
-        """Begin a piece of work of ``total`` units; ends with the context."""
+    def task(
+        self, label: str, total: int | None, unit: Unit = Unit.BYTES
+    ) -> AbstractContextManager[Task]:
+        """Begin a piece of work of ``total`` units; ends with the context.
+
+        ``total`` `None` is work that cannot be measured.
+        """
 
 
 class _SilentTask:
@@ -52,6 +66,7 @@ class Silent:
         self,
         label: str,  # noqa: ARG002  the protocol's signature
         total: int | None,  # noqa: ARG002  the protocol's signature
+        unit: Unit = Unit.BYTES,  # noqa: ARG002  the protocol's signature
     ) -> AbstractContextManager[Task]:
         """Return a task that ignores everything."""
         return nullcontext(_SilentTask())

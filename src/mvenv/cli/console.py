@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mvenv.cli.words import in_words
 from mvenv.errors import (
     BuildError,
     FileNotOffered,
@@ -20,6 +22,7 @@ from mvenv.errors import (
     NoCompatibleFile,
     SeveralErrors,
 )
+from mvenv.progress import Task, Unit
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -31,16 +34,57 @@ _OUTPUT_LINES = 40
 
 
 class _Step:
-    """One progress bar, or nothing."""
-
-    def __init__(self, progress: Progress | None, task: Any) -> None:
-        self._progress = progress
-        self._task = task
+    """A piece of work that is not shown."""
 
     def advance(self, amount: int) -> None:
-        """Move the bar."""
-        if self._progress is not None:
-            self._progress.advance(self._task, amount)
+        """Count it nowhere."""
+
+
+class _FilesStep:
+    """The one bar: files done, bytes come, bytes a second."""
+
+    def __init__(self, progress: Progress, label: str, total: int | None) -> None:
+        self._progress = progress
+        self._task = progress.add_task(label, total=total, seen="")
+        self._files = 0
+        self._total = total
+        self._bytes = 0
+        self._started = time.monotonic()
+        self._lock = threading.Lock()
+
+    def advance(self, amount: int) -> None:
+        """Count files that are done."""
+        with self._lock:
+            self._files += amount
+        self._progress.advance(self._task, amount)
+        self._show()
+
+    def receive(self, amount: int) -> None:
+        """Count bytes of files that are coming."""
+        with self._lock:
+            self._bytes += amount
+        self._show()
+
+    def _show(self) -> None:
+        seconds = max(time.monotonic() - self._started, 0.001)
+        size, speed = in_words(self._bytes), in_words(self._bytes / seconds)
+        seen = f"{self._files}/{self._total} · {size} · {speed}/s"
+        self._progress.update(self._task, seen=seen)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        self._progress.remove_task(self._task)
+
+
+class _BytesStep:
+    """One file of those that the bar counts."""
+
+    def __init__(self, files: _FilesStep) -> None:
+        self._files = files
+
+    def advance(self, amount: int) -> None:
+        """Count bytes."""
+        self._files.receive(amount)
 
 
 class Console:
@@ -55,6 +99,7 @@ class Console:
         self.warnings: list[str] = []
         self._lock = threading.Lock()
         self._progress: Progress | None = None
+        self._files: _FilesStep | None = None
 
     def note(self, message: str) -> None:
         """Tell something a user may want to know."""
@@ -91,24 +136,31 @@ class Console:
             self._line(line)
 
     @contextmanager
-    def task(self, label: str, total: int | None) -> Iterator[_Step]:
-        """Show a bar on a terminal, else one quiet line."""
+    def task(
+        self, label: str, total: int | None, unit: Unit = Unit.BYTES
+    ) -> Iterator[Task]:
+        """Show a bar on a terminal, else one quiet line; a file only counts."""
+        counts = unit is Unit.BYTES and total is not None
         shown = self.verbosity >= 0 and not self.as_json
-        if not shown or not sys.stderr.isatty():
+        if counts:
+            yield _Step() if self._files is None else _BytesStep(self._files)
+        elif not shown or not sys.stderr.isatty():
             if shown:
                 self._line(label)
-            yield _Step(None, None)
-            return
-        with self._bars() as progress:
-            task = progress.add_task(label, total=total)
-            try:
-                yield _Step(progress, task)
-            finally:
-                progress.remove_task(task)
+            yield _Step()
+        else:
+            with self._bars() as progress:
+                step = _FilesStep(progress, label, total)
+                outer, self._files = self._files, step
+                try:
+                    yield step
+                finally:
+                    self._files = outer
+                    step.end()
 
     @contextmanager
     def _bars(self) -> Iterator[Progress]:
-        """Give the one live display; nested tasks are further rows in it."""
+        """Give the one live display; further pieces of work are rows in it."""
         with self._lock:
             outer = self._progress is None
             progress = self._progress = self._progress or _new_progress()
@@ -133,12 +185,12 @@ class Console:
 
 def _new_progress() -> Progress:
     from rich.console import Console as RichConsole
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[seen]}", markup=False),
         console=RichConsole(stderr=True),
         transient=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mvenv.cli.words import in_words
 from mvenv.create import Created
 from mvenv.link.modes import LinkMode
 
@@ -12,7 +13,6 @@ _NOUNS = {
     LinkMode.HARDLINK: "hard links",
     LinkMode.COPY: "copies",
 }
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def summarise(created: Created) -> str:
@@ -24,11 +24,11 @@ def summarise(created: Created) -> str:
     ways.append(f"{created.private_files:,} private files")
     packages = _count(len(created.distributions), "package")
     room = [
-        f"{_size(created.shared_bytes)} shared with the store",
-        f"{_size(created.new_bytes)} new",
+        f"{in_words(created.shared_bytes)} shared with the store",
+        f"{in_words(created.new_bytes)} new",
     ]
     if created.stored_bytes:
-        room.append(f"{_size(created.stored_bytes)} added to the store")
+        room.append(f"{in_words(created.stored_bytes)} added to the store")
     lines = [
         f"created {created.path} · CPython {created.version} · {created.seconds:.2f} s",
         f"  {packages} ({_fetched(created)}) · {' · '.join(ways)}",
@@ -57,12 +57,3 @@ def _fetched(created: Created) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _size(number: float) -> str:
-    """Return bytes for people, in powers of 1,000."""
-    for unit in _UNITS[:-1]:
-        if number < 1000:  # noqa: PLR2004  the step between units
-            return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
-        number /= 1000
-    return f"{number:,.1f} {_UNITS[-1]}"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from mvenv.ensure.building import Builder, direct_url
 from mvenv.errors import MvenvError, SeveralErrors
-from mvenv.fetch.download import Fetcher, FileRequest
+from mvenv.fetch.download import Fetched, Fetcher, FileRequest
 from mvenv.plan import Provided, plan_launchers
-from mvenv.progress import Reporter
+from mvenv.progress import Reporter, Task, Unit
 from mvenv.selection.model import (
     ArchiveChoice,
     Chosen,
@@ -186,14 +186,16 @@ class _Ensuring:
         pending: dict[NormalizedName, Future[StoredWheel]] = {}
         errors: list[MvenvError] = []
         label = f"fetching {len(requests)} file{'' if len(requests) == 1 else 's'}"
-        self._reporter.note(label)
-        with ThreadPoolExecutor(_UNPACKERS, "unpack") as pool:
+        with (
+            self._reporter.task(label, len(requests), Unit.FILES) as task,
+            ThreadPoolExecutor(_UNPACKERS, "unpack") as pool,
+        ):
             try:
                 for came in self._fetcher.fetch(requests, folder):
                     self._result.fetched += 1
                     name = came.request.name
                     pending[name] = pool.submit(
-                        self._take_in, by_name[name], came.path, came.sha256
+                        self._take_in, by_name[name], came, task
                     )
             except MvenvError as error:
                 errors.append(error)
@@ -211,10 +213,16 @@ class _Ensuring:
             raise SeveralErrors.unless_one(_flat(errors))
         return done
 
-    def _take_in(self, one: Chosen, path: Path, sha256: str) -> StoredWheel:
-        if path.name.endswith(".whl"):
-            return self._ingest(path, sha256)
-        wheel, sha256 = self._builder.build_file(one, path)
+    def _take_in(self, one: Chosen, came: Fetched, task: Task) -> StoredWheel:
+        if came.path.name.endswith(".whl"):
+            stored = self._ingest(came.path, came.sha256)
+        else:
+            stored = self._build_from_sdist(one, came.path)
+        task.advance(1)
+        return stored
+
+    def _build_from_sdist(self, one: Chosen, sdist: Path) -> StoredWheel:
+        wheel, sha256 = self._builder.build_file(one, sdist)
         with self._lock:
             self._result.built += 1
         stored = self._ingest(wheel, sha256)
