@@ -131,6 +131,8 @@ class Linker:
     def _link_files(self, folder: FolderLinks, source: int, target: int) -> None:
         tally = self.tally
         first = self._modes[0]
+        # Put down once a folder: an enum's hash costs as much as the check of a file.
+        linked = linked_bytes = 0
         for file in folder.files:
             try:
                 seen = os.stat(file.source, dir_fd=source, follow_symlinks=False)
@@ -149,26 +151,34 @@ class Linker:
                 tally.private_files += 1
                 tally.private += file.size
             elif first is LinkMode.HARDLINK and seen.st_uid == self._owner:
-                self._hard_link(folder, file, source, target)
+                if self._hard_link(folder, file, source, target):
+                    linked += 1
+                    linked_bytes += file.size
             else:
                 self._link_somehow(folder, file, source, target, seen.st_uid)
+        if linked:
+            tally.files[LinkMode.HARDLINK] += linked
+            tally.bytes[LinkMode.HARDLINK] += linked_bytes
 
     def _hard_link(
         self, folder: FolderLinks, file: FileLink, source: int, target: int
-    ) -> None:
+    ) -> bool:
+        """Return whether it became a hard link; what else became of it is put down."""
         try:
-            self._make(LinkMode.HARDLINK, file, source, target)
+            if self._replace:
+                self._make(LinkMode.HARDLINK, file, source, target)
+            else:
+                hard_link(file.source, file.target, source, target)
         except OSError as error:
             if error.errno == errno.EMLINK:
                 self.tally.full.append(Unlinked(folder, file))
-                return
+                return False
             if error.errno not in NEXT_MODE:
                 raise
             self.tally.fallen_back[error.errno or 0] += 1
             self._link_somehow(folder, file, source, target, None)
-        else:
-            self.tally.files[LinkMode.HARDLINK] += 1
-            self.tally.bytes[LinkMode.HARDLINK] += file.size
+            return False
+        return True
 
     def _link_somehow(
         self,
