@@ -255,7 +255,7 @@ def test_wheels_are_ordered_as_pip_does(lock: LockMaker) -> None:
         "demo-1.0-9-py3-none-any.whl",
         "demo-1.0-py2.py3-none-any.whl",
     ]
-    lockfile = lock(entry("demo", *sorted(ordered), "demo-1.0.tar.gz"))
+    lockfile = lock(entry("demo", *reversed(ordered), "demo-1.0.tar.gz"))
 
     choice = index_choice(lockfile)
 

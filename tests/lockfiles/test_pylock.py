@@ -46,7 +46,7 @@ def test_a_lock_of_real_wheels(
         wheel,
         extras=["fast"],
         dependency_groups=["Test_It", "docs"],
-        default_groups=["docs"],
+        default_groups=["docs", "core"],
         requires_python=">=3.9",
         path=tmp_path / "pylock.dev.toml",
     )
@@ -54,8 +54,8 @@ def test_a_lock_of_real_wheels(
     lockfile = read_lockfile(path)
 
     assert lockfile.format is LockfileFormat.PYLOCK
-    assert lockfile.groups == {"test-it", "docs"}
-    assert lockfile.default_groups == {"docs"}
+    assert lockfile.groups == {"test-it", "docs", "core"}
+    assert lockfile.default_groups == {"docs", "core"}
     assert lockfile.extras == {"fast"}
     assert lockfile.root is None
     assert lockfile.inputs == (path,)
