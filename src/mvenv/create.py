@@ -25,7 +25,8 @@ from mvenv.interpreters import find_interpreter, inspect_interpreter
 from mvenv.link.modes import LinkMode, LinkPolicy, PassedOver
 from mvenv.link.tree import Tally
 from mvenv.lockfiles import find_lockfile, read_lockfile
-from mvenv.plan import Conflict, make_plan
+from mvenv.plan import make_plan
+from mvenv.plan.model import Conflict
 from mvenv.progress import Reporter
 from mvenv.selection import GroupOptions, Selection, select
 from mvenv.selection.addition import with_wheel
@@ -224,9 +225,13 @@ class _Making:
             system_site_packages=request.system_site_packages,
             made_by=__version__,
         )
-        scheme = self.target.scheme
         return Application(
-            plan=make_plan(ensured.distributions, scheme, reserved=bare.paths()),
+            plan=make_plan(
+                ensured.distributions,
+                self.target.scheme,
+                reserved=bare.paths(),
+                aliases=bare.folder_links(),
+            ),
             bare=bare,
             state=self.state,
             target=self.target,

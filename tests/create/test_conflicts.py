@@ -141,3 +141,26 @@ def test_a_hostile_wheel_is_refused_and_leaves_nothing(
     assert not (tmp_path / "env").exists()
     assert not list(tmp_path.rglob("evil.py"))
     assert list((mvenv.store / "tmp").iterdir()) == []
+
+
+def test_data_for_lib64_goes_where_the_link_points(
+    mvenv: Runner, make_wheel: WheelMaker, write_pylock: PylockWriter, tmp_path: Path
+) -> None:
+    lock = write_pylock(make_wheel("odd", "1", {"odd-1.data/data/lib64/odd.so": "x\n"}))
+    env = tmp_path / "env"
+    mvenv.create(env, lock)
+
+    assert (env / "lib64").is_symlink()
+    assert (env / "lib" / "odd.so").read_text() == "x\n"
+
+
+def test_another_distributions_record_is_nobodys(
+    mvenv: Runner, make_wheel: WheelMaker, write_pylock: PylockWriter, tmp_path: Path
+) -> None:
+    path = "bad-1.data/purelib/good-1.dist-info/RECORD"
+    lock = write_pylock(make_wheel("bad", "1", {path: ""}), make_wheel("good", "1"))
+    outcome = mvenv("create", tmp_path / "env", "--from", lock)
+
+    assert outcome.code == 17
+    assert "good-1.dist-info/RECORD" in outcome.err
+    assert not (tmp_path / "env").exists()

@@ -17,7 +17,7 @@ from mvenv.env.state import EnvironmentState
 from mvenv.errors import LinkError
 from mvenv.link.modes import LinkChoice, LinkMode, LinkPolicy
 from mvenv.link.probe import probe
-from mvenv.plan import Plan
+from mvenv.plan.model import Plan
 from mvenv.store.durability import boot_id, flush_file_system
 from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.registry import Root, new_id, register, unregister

@@ -14,7 +14,7 @@ from mvenv.env.writing import Writer
 from mvenv.errors import LinkError, SystemFault
 from mvenv.link.modes import LinkMode
 from mvenv.link.tree import FolderLinks, Linker, Tally, Unlinked
-from mvenv.plan import Plan, PlannedRecord
+from mvenv.plan.model import Plan, PlannedRecord
 from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.record import record_row

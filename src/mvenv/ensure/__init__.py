@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from mvenv.ensure.building import Builder, direct_url
 from mvenv.errors import MvenvError, SeveralErrors
 from mvenv.fetch.download import Fetched, Fetcher, FileRequest
-from mvenv.plan import Provided, plan_launchers
+from mvenv.plan import plan_launchers
+from mvenv.plan.model import Provided
 from mvenv.progress import Reporter, Task, Unit
 from mvenv.selection.model import (
     ArchiveChoice,

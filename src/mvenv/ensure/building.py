@@ -21,7 +21,8 @@ from mvenv.fetch.direct_url import (
 from mvenv.fetch.editable import EditableInstall, build_editable
 from mvenv.fetch.settings import FetchSettings
 from mvenv.hashes import sha256_file
-from mvenv.plan import LiftedFile, PlannedScript, Provided, plan_launchers
+from mvenv.plan import plan_launchers
+from mvenv.plan.model import LiftedFile, PlannedScript, Provided
 from mvenv.progress import Reporter
 from mvenv.records import load_json, store_json
 from mvenv.selection.model import (

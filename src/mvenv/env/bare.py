@@ -38,6 +38,11 @@ class BareEnvironment:
         files = (path for path, _, _ in self.files)
         return frozenset((*self.folders, *links, *files))
 
+    def folder_links(self) -> dict[str, str]:
+        """Return the links that point to folders, like ``lib64``, with those."""
+        folders = frozenset(self.folders)
+        return {path: target for path, target in self.symlinks if target in folders}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenvOptions:

@@ -7,133 +7,28 @@ applied; so one plan serves every environment of the same lock and interpreter.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from mvenv.env.receipt import FOLDER, Installed
 from mvenv.errors import MvenvError, PlanConflict, SeveralErrors
 from mvenv.hashes import digest_bytes
 from mvenv.link.tree import FileLink, FolderLinks
+from mvenv.plan.model import (
+    Conflict,
+    Plan,
+    PlannedFile,
+    PlannedRecord,
+    PlannedScript,
+    Provided,
+)
 from mvenv.store.entries import StoredWheel
 from mvenv.target import Scheme, Target
-from mvenv.wheels.facts import WheelFacts
 from mvenv.wheels.launchers import EntryPoint
 from mvenv.wheels.layout import Placing, WheelLayout, layout_wheel
 from mvenv.wheels.record import record_row
 
-__all__ = [
-    "Conflict",
-    "LiftedFile",
-    "Plan",
-    "PlannedFile",
-    "PlannedRecord",
-    "PlannedScript",
-    "Provided",
-    "make_plan",
-    "plan_launchers",
-]
-
-
-class LiftedFile(NamedTuple):
-    """A file of an editable install, taken from a scratch environment."""
-
-    path: str
-    """Below the environment, "/" between."""
-    content: bytes
-    executable: bool
-
-
-class PlannedFile(NamedTuple):
-    """A file to write."""
-
-    path: str
-    content: bytes
-    executable: bool
-
-
-class PlannedScript(NamedTuple):
-    """A script to write behind the shebang of the environment's interpreter."""
-
-    path: str
-    body: bytes
-    arguments: bytes
-    """What follows the interpreter in the shebang."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provided:
-    """One distribution, ready to be installed."""
-
-    name: str
-    version: str
-    dist_info: str
-    """Name of its metadata folder."""
-    direct_url: bytes | None
-    """Content of ``direct_url.json`` (PEP 610), where it is not from an index."""
-    scripts: tuple[PlannedScript, ...]
-    """What is written for it behind the environment's shebang: launchers of entry
-    points, scripts of an editable install. Those a wheel ships are not here."""
-    wheel: StoredWheel | None = None
-    facts: WheelFacts | None = None
-    shared: bool = True
-    """Its files may be hard links; never for local folders."""
-    lifted: tuple[LiftedFile, ...] = ()
-    """In place of a wheel: the files of an editable install."""
-
-
-class PlannedRecord(NamedTuple):
-    """A RECORD to write: rows known now, and files whose rows are known later."""
-
-    path: str
-    site: str
-    """The folder that its paths are relative to."""
-    rows: str
-    scripts: tuple[str, ...]
-    """Paths of scripts, below the environment."""
-
-
-class Conflict(NamedTuple):
-    """One path that several distributions ship with different content."""
-
-    path: str
-    winner: str
-    losers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All that is to be made; paths are below the environment, "/" between."""
-
-    folders: tuple[str, ...]
-    """Parents first."""
-    links: tuple[FolderLinks, ...]
-    late_links: tuple[FolderLinks, ...]
-    """``.pth`` files: Python runs them, so everything else is there before them."""
-    files: tuple[PlannedFile, ...]
-    scripts: tuple[PlannedScript, ...]
-    records: tuple[PlannedRecord, ...]
-    conflicts: tuple[Conflict, ...]
-    distributions: tuple[Installed, ...]
-    wheels: tuple[StoredWheel, ...]
-
-    def paths(self) -> frozenset[str]:
-        """Return every path that the plan makes."""
-        linked = (
-            f"{folder.target}/{file.target}" if folder.target else file.target
-            for folder in itertools.chain(self.links, self.late_links)
-            for file in folder.files
-        )
-        return frozenset(
-            itertools.chain(
-                self.folders,
-                linked,
-                (file.path for file in self.files),
-                (script.path for script in self.scripts),
-                (record.path for record in self.records),
-            )
-        )
+__all__ = ["make_plan", "plan_launchers"]
 
 
 class _Claim(NamedTuple):
@@ -161,12 +56,17 @@ def plan_launchers(
 
 
 def make_plan(
-    distributions: Sequence[Provided], scheme: Scheme, *, reserved: frozenset[str]
+    distributions: Sequence[Provided],
+    scheme: Scheme,
+    *,
+    reserved: frozenset[str],
+    aliases: Mapping[str, str],
 ) -> Plan:
     """Return the plan that installs ``distributions``, in the lockfile's order.
 
     Where two ship one path with different content the later wins, as it would with
-    pip, and the plan says so. ``reserved`` are the bare environment's own paths.
+    pip, and the plan says so. ``reserved`` are the bare environment's own paths,
+    ``aliases`` its links to folders (``lib64``) and what they point to.
     `PlanConflict` where no order could meet all wishes.
     """
     claims: list[_Claim] = []
@@ -174,20 +74,21 @@ def make_plan(
     sites: list[str] = []
     for owner, one in enumerate(distributions):
         site = _site(one, scheme)
-        mine = _claims_of(owner, one, scheme, site)
-        claims += mine
+        claims += _resolved(_claims_of(owner, one, scheme, site), aliases)
         sites.append(site)
         installed.append(_installed(one, site))
     winners, conflicts = _settle(claims, distributions)
     folders = _parents(winners)
-    _check(winners, folders, distributions, reserved)
+    records = _records(claims, winners, distributions, sites)
+    taken = reserved.union(record.path for record in records)
+    _check(winners, folders, distributions, taken)
     return Plan(
         folders=tuple(folders),
         links=_group(claim for claim in winners.values() if not claim.late),
         late_links=_group(claim for claim in winners.values() if claim.late),
         files=tuple(one.file for one in winners.values() if one.file is not None),
         scripts=tuple(one.script for one in winners.values() if one.script),
-        records=_records(claims, winners, distributions, sites),
+        records=records,
         conflicts=conflicts,
         distributions=tuple(installed),
         wheels=tuple(one.wheel for one in distributions if one.wheel is not None),
@@ -277,6 +178,24 @@ def _script_claim(owner: int, script: PlannedScript) -> _Claim:
     # The digest only tells equal scripts from others; RECORD gets the real one.
     digest = digest_bytes(script.arguments + b"\n" + script.body)
     return _Claim(owner, script.path, digest.sha256, -1, script=script)
+
+
+def _resolved(claims: list[_Claim], aliases: Mapping[str, str]) -> list[_Claim]:
+    """Return claims with a folder's real name where they have an alias of it.
+
+    Files of the data scheme may go to ``lib64``, which is a link.
+    """
+    resolved = []
+    for claim in claims:
+        top, slash, below = claim.path.partition("/")
+        if slash and top in aliases:
+            path = f"{aliases[top]}/{below}"
+            script = claim.script and claim.script._replace(path=path)
+            file = claim.file and claim.file._replace(path=path)
+            resolved.append(claim._replace(path=path, script=script, file=file))
+        else:
+            resolved.append(claim)
+    return resolved
 
 
 def _settle(

@@ -1,0 +1,122 @@
+"""The values of planning: what is provided, and what is planned."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mvenv.env.receipt import Installed
+from mvenv.link.tree import FolderLinks
+from mvenv.store.entries import StoredWheel
+from mvenv.wheels.facts import WheelFacts
+
+__all__ = [
+    "Conflict",
+    "LiftedFile",
+    "Plan",
+    "PlannedFile",
+    "PlannedRecord",
+    "PlannedScript",
+    "Provided",
+]
+
+
+class LiftedFile(NamedTuple):
+    """A file of an editable install, taken from a scratch environment."""
+
+    path: str
+    """Below the environment, "/" between."""
+    content: bytes
+    executable: bool
+
+
+class PlannedFile(NamedTuple):
+    """A file to write."""
+
+    path: str
+    content: bytes
+    executable: bool
+
+
+class PlannedScript(NamedTuple):
+    """A script to write behind the shebang of the environment's interpreter."""
+
+    path: str
+    body: bytes
+    arguments: bytes
+    """What follows the interpreter in the shebang."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provided:
+    """One distribution, ready to be installed."""
+
+    name: str
+    version: str
+    dist_info: str
+    """Name of its metadata folder."""
+    direct_url: bytes | None
+    """Content of ``direct_url.json`` (PEP 610), where it is not from an index."""
+    scripts: tuple[PlannedScript, ...]
+    """What is written for it behind the environment's shebang: launchers of entry
+    points, scripts of an editable install. Those a wheel ships are not here."""
+    wheel: StoredWheel | None = None
+    facts: WheelFacts | None = None
+    shared: bool = True
+    """Its files may be hard links; never for local folders."""
+    lifted: tuple[LiftedFile, ...] = ()
+    """In place of a wheel: the files of an editable install."""
+
+
+class PlannedRecord(NamedTuple):
+    """A RECORD to write: rows known now, and files whose rows are known later."""
+
+    path: str
+    site: str
+    """The folder that its paths are relative to."""
+    rows: str
+    scripts: tuple[str, ...]
+    """Paths of scripts, below the environment."""
+
+
+class Conflict(NamedTuple):
+    """One path that several distributions ship with different content."""
+
+    path: str
+    winner: str
+    losers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that is to be made; paths are below the environment, "/" between."""
+
+    folders: tuple[str, ...]
+    """Parents first."""
+    links: tuple[FolderLinks, ...]
+    late_links: tuple[FolderLinks, ...]
+    """``.pth`` files: Python runs them, so everything else is there before them."""
+    files: tuple[PlannedFile, ...]
+    scripts: tuple[PlannedScript, ...]
+    records: tuple[PlannedRecord, ...]
+    conflicts: tuple[Conflict, ...]
+    distributions: tuple[Installed, ...]
+    wheels: tuple[StoredWheel, ...]
+
+    def paths(self) -> frozenset[str]:
+        """Return every path that the plan makes."""
+        linked = (
+            f"{folder.target}/{file.target}" if folder.target else file.target
+            for folder in itertools.chain(self.links, self.late_links)
+            for file in folder.files
+        )
+        return frozenset(
+            itertools.chain(
+                self.folders,
+                linked,
+                (file.path for file in self.files),
+                (script.path for script in self.scripts),
+                (record.path for record in self.records),
+            )
+        )
