@@ -130,10 +130,11 @@ def compare(wheel: Path, folder: Path) -> None:
         theirs.pop(f"{info}/{name}", None)
         ours.pop(f"{info}/{name}", None)
     assert ours == theirs
+    own = {f"{facts.dist_info}/{name}" for name in ("RECORD", *written)}
     assert rows_of(ours, site) == {
         path: row
         for path, row in read_rows(record.decode()).items()
-        if path.rpartition("/")[2] not in {"RECORD", *written}
+        if path not in own
         # pip keeps the rows of launchers that it leaves out.
         and ".data/scripts/" not in path
     }
@@ -179,6 +180,8 @@ def all_kinds(name: str) -> dict[str, str | bytes]:
         f"{data}/data/share/{package}/a.txt": "a\n",
         f"{data}/data/{package}.top": "top\n",
         f"{info}/RECORD.jws": "{}",
+        f"{package}/_vendor/other-1.0.dist-info/RECORD": "somebody's\n",
+        f"{package}/_vendor/other-1.0.dist-info/INSTALLER": "somebody's\n",
         f"{info}/INSTALLER": "somebody\n",
         f"{info}/licenses/LICENSE": "free\n",
     }
