@@ -6,16 +6,26 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Pip", "attempt", "mvenv_create", "newest_pip", "requirements_of", "run"]
+__all__ = [
+    "CALM",
+    "Pip",
+    "attempt",
+    "mvenv_create",
+    "newest_pip",
+    "requirements_of",
+    "run",
+]
 
 
 def attempt(
-    *command: str | Path, cwd: Path | None = None, **variables: str
+    *command: str | Path,
+    cwd: Path | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command, without any terminal and with an ordinary umask."""
     environ = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
@@ -27,13 +37,17 @@ def attempt(
         check=False,
         umask=0o022,
         cwd=cwd,
-        env={**environ, **variables},
+        env={**environ, **(variables or {})},
     )
 
 
-def run(*command: str | Path, cwd: Path | None = None, **variables: str) -> str:
+def run(
+    *command: str | Path,
+    cwd: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> str:
     """Run a command that has to succeed, and return what it prints."""
-    done = attempt(*command, cwd=cwd, **variables)
+    done = attempt(*command, cwd=cwd, variables=variables)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -42,7 +56,7 @@ def mvenv_create(*arguments: str | Path) -> dict[str, Any]:
     """Run ``mvenv create`` and return what it says."""
     sources = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     words = (sys.executable, "-m", "mvenv", "create", *arguments, "--json")
-    value: dict[str, Any] = json.loads(run(*words, **sources))
+    value: dict[str, Any] = json.loads(run(*words, variables=sources))
     return value
 
 
@@ -52,9 +66,9 @@ class Pip:
 
     python: Path
 
-    def __call__(self, *words: str | Path, **variables: str) -> str:
+    def __call__(self, *words: str | Path) -> str:
         """Run it."""
-        return run(self.python, "-m", "pip", *words, **_CALM, **variables)
+        return run(self.python, "-m", "pip", *words, variables=CALM)
 
     def inside(self, environment: Path, *words: str | Path) -> str:
         """Run it on an environment."""
@@ -67,7 +81,8 @@ class Pip:
         self.inside(environment, "install", *how.split(), *words)
 
 
-_CALM = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_CONFIG_FILE": os.devnull}
+CALM = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_CONFIG_FILE": os.devnull}
+"""For pip: no settings but those of the variables, and no talk of newer versions."""
 
 
 def newest_pip(folder: Path) -> Pip:

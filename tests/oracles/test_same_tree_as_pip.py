@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 LOCKS = ROOT / "benchmarks" / "locks"
 EXAMPLE = ROOT / "examples" / "web" / "poetry.lock"
 TOP100 = (LOCKS / "top100.txt").read_text().split()
+STACKS = {"small": 150, "web": 8000, "science": 20000}
+"""Files, at least."""
 ODD = ("certifi", "jinja2", "markupsafe", "protobuf", "pyyaml", "setuptools", "wheel")
 """Of the most used: a private file, extensions, namespaces, `.pth`, and none."""
 
@@ -46,7 +48,7 @@ def _compare(
     return files, _unlike(mine, pips)
 
 
-def test_the_example_is_what_pip_makes(pip: Pip, tmp_path: Path):
+def test_the_example_is_what_pip_makes(pip: Pip, tmp_path: Path) -> None:
     files, unlike = _compare(pip, EXAMPLE, tmp_path)
 
     assert unlike == []
@@ -55,29 +57,22 @@ def test_the_example_is_what_pip_makes(pip: Pip, tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
-@pytest.mark.parametrize(
-    ("name", "least"), [("small", 150), ("web", 8000), ("science", 20000)]
-)
+@pytest.mark.parametrize("stack", list(STACKS))
 def test_a_real_stack_is_what_pip_makes(
-    name: str,
-    least: int,
-    python: str,
-    pip: Pip,
-    interpreters: Interpreters,
-    tmp_path: Path,
-):
+    stack: str, python: str, pip: Pip, interpreters: Interpreters, tmp_path: Path
+) -> None:
     executable = str(interpreters.get(python).executable)
-    lock = LOCKS / name / "poetry.lock"
+    lock = LOCKS / stack / "poetry.lock"
 
     files, unlike = _compare(
         pip, lock, tmp_path, "--all-groups", "--python", executable
     )
 
     assert unlike == []
-    assert files > least
+    assert files > STACKS[stack]
 
 
-def test_copies_are_what_pip_makes(pip: Pip, tmp_path: Path):
+def test_copies_are_what_pip_makes(pip: Pip, tmp_path: Path) -> None:
     lock = LOCKS / "small" / "poetry.lock"
 
     files, unlike = _compare(pip, lock, tmp_path, "--link-mode", "copy", "--no-seal")
@@ -114,7 +109,7 @@ def _one_by_one(
 
 def test_odd_wheels_are_what_pip_makes(
     pip: Pip, tmp_path: Path, write_pylock: PylockWriter
-):
+) -> None:
     unlike = _one_by_one(pip, ODD, tmp_path, write_pylock)
 
     assert len(unlike) == len(ODD)
@@ -124,7 +119,7 @@ def test_odd_wheels_are_what_pip_makes(
 @pytest.mark.slow
 def test_each_of_the_most_used_wheels_is_what_pip_makes(
     pip: Pip, tmp_path: Path, write_pylock: PylockWriter
-):
+) -> None:
     unlike = _one_by_one(pip, TOP100, tmp_path, write_pylock)
 
     assert len(unlike) == len(TOP100) == 100
