@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
-from urllib.request import url2pathname
 
 __all__ = [
     "Userinfo",
@@ -88,6 +87,9 @@ def file_url_path(url: str) -> Path | None:
     parts = urlsplit(url)
     if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
         return None
+    # With it come HTTP, TLS and e-mail, for which a warm run has no use.
+    from urllib.request import url2pathname
+
     return Path(url2pathname(parts.path))
 
 
