@@ -145,7 +145,8 @@ def _learn(target: Target, sample: str, templates: dict[str, str]) -> Skeleton:
     folders: list[str] = []
     links: dict[str, str] = {}
     others: list[str] = []
-    for folder, names, files in os.walk(sample):
+    # An error must not make a smaller skeleton, which would be remembered.
+    for folder, names, files in os.walk(sample, onerror=_fail):
         for name in sorted([*names, *files]):
             full = os.path.join(folder, name)
             path = os.path.relpath(full, sample)
@@ -174,6 +175,10 @@ def _learn(target: Target, sample: str, templates: dict[str, str]) -> Skeleton:
         python_name=os.path.basename(target.executable),
         site_packages=target.scheme.purelib,
     )
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 def _rank(link: tuple[str, str], links: dict[str, str]) -> tuple[int, str]:
