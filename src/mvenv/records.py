@@ -8,9 +8,11 @@ absent.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,13 @@ __all__ = [
     "replace_bytes",
     "seal_record",
     "store_json",
+    "sweep_temporaries",
     "unseal_record",
     "write_record",
 ]
 
 _counter = itertools.count()
+_TEMPORARY = re.compile(r"\..+\.\d+\.\d+")
 
 
 def seal_record(kind: str, version: int, payload: bytes) -> bytes:
@@ -87,3 +91,18 @@ def replace_bytes(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sweep_temporaries(folder: Path, *, before_ns: int | None = None) -> None:
+    """Delete what killed writers left in ``folder``: files that never got their name.
+
+    ``before_ns`` spares those changed since, whose writers may live: a time of the
+    same file system, since clocks differ. `None` where there are no other writers.
+    """
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if not _TEMPORARY.fullmatch(name):
+                continue
+            path = folder / name
+            if before_ns is None or path.lstat().st_mtime_ns < before_ns:
+                path.unlink(missing_ok=True)

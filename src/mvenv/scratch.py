@@ -72,8 +72,34 @@ class ScratchFolder:
 
     def remove(self) -> None:
         """Delete the folder; what cannot be deleted now is swept by a later run."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
+        try:
+            _delete(self.path)
+        except BaseException:
+            # A signal, whose handler raises: the one that comes is the last.
+            _delete(self.path)
+            raise
+        finally:
+            with contextlib.suppress(OSError):
+                os.close(self._lock)
+
+
+def _delete(folder: Path) -> None:
+    """Delete a scratch folder, its lock last: what has none is never swept."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if name != _LOCK:
+                _delete_entry(folder / name)
+        if os.listdir(folder) == [_LOCK]:
+            (folder / _LOCK).unlink()
+        folder.rmdir()
+
+
+def _delete_entry(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def sweep_scratch(parent: Path, prefix: str) -> None:
@@ -100,6 +126,6 @@ def _sweep_one(folder: Path) -> None:
             return
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
+            _delete(folder)
         finally:
             os.close(lock)

@@ -45,6 +45,9 @@ def roots(layout: StoreLayout) -> tuple[Root, ...]:
     """Return all environments on record that can be read, sorted by identifier."""
     found = []
     for name in sorted(os.listdir(layout.envs)):
+        # Being written, or left by a writer that was killed.
+        if name.startswith("."):
+            continue
         value = load_json(Path(layout.envs, name), _KIND, _FORMAT)
         if value is not None:
             found.append(

@@ -8,6 +8,7 @@ import shutil
 import threading
 from pathlib import Path
 
+from mvenv.records import sweep_temporaries
 from mvenv.scratch import ScratchFolder, sweep_scratch
 from mvenv.store.durability import boot_id
 from mvenv.store.layout import StoreLayout
@@ -15,6 +16,8 @@ from mvenv.store.layout import StoreLayout
 __all__ = ["RunFolder", "discard", "sweep"]
 
 _counter = itertools.count()
+_HOUR = 3600 * 10**9
+"""Nanoseconds: nobody takes that long to write one record."""
 
 
 class RunFolder(ScratchFolder):
@@ -38,7 +41,11 @@ def discard(layout: StoreLayout, path: Path) -> None:
 
 
 def sweep(layout: StoreLayout) -> None:
-    """Delete what killed runs left in ``tmp/`` and ``trash/``."""
+    """Delete what killed runs left: scratch folders, trash, records without a name."""
     sweep_scratch(layout.tmp, "")
+    # The folder's own time moves with each run, and is of the file system's clock.
+    before = layout.tmp.stat().st_mtime_ns - _HOUR
+    for folder in (layout.root, layout.envs, layout.builds, layout.interpreters):
+        sweep_temporaries(folder, before_ns=before)
     for name in os.listdir(layout.trash):
         shutil.rmtree(layout.trash / name, ignore_errors=True)
