@@ -15,12 +15,15 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
 from mvenv.env.receipt import BUILDING, FOLDER
 from mvenv.env.state import EnvironmentState, Standing
 from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
+from mvenv.link.probe import PROBE
+from mvenv.records import sweep_temporaries
 from mvenv.scratch import ScratchFolder, sweep_scratch
 
 __all__ = ["Place", "check_free", "exchange", "open_place"]
@@ -102,7 +105,8 @@ def _make_parents(parent: Path) -> list[Path]:
             made.append(folder)
     except OSError as error:
         for folder in reversed(made):
-            folder.rmdir()
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         raise SystemFault.from_os_error(error, "cannot make the folder") from error
     return made
 
@@ -124,18 +128,22 @@ class _Holder(ScratchFolder):
 def _make_holder(state: EnvironmentState) -> _Holder | None:
     """Return a holder, or `None` where the environment must be filled in place."""
     present = state.standing is not Standing.ABSENT
+    replaces = state.standing in {Standing.ENVIRONMENT, Standing.HALF_BUILT}
     try:
         holder = _Holder(state.place.parent)
+        try:
+            if not replaces or _can_exchange(holder.path):
+                return holder
+        except BaseException:
+            holder.remove()
+            raise
     except OSError as error:
         if present and error.errno in _NOT_BESIDE:
             return None
         fault = SystemFault.from_os_error(error, "cannot make the environment")
         raise fault from error
-    replaces = state.standing in {Standing.ENVIRONMENT, Standing.HALF_BUILT}
-    if replaces and not _can_exchange(holder.path):
-        holder.remove()
-        return None
-    return holder
+    holder.remove()
+    return None
 
 
 class _Beside:
@@ -193,32 +201,55 @@ def _in_place(
     except OSError as error:
         fault = SystemFault.from_os_error(error, "cannot write into the environment")
         raise fault from error
-    with open(mark, "r+b") as stream:
+    with open(mark, "r+b", buffering=0) as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EnvironmentFault(
-                f"another mvenv is filling `{state.path}`",
-                hint="wait until it has ended",
-            ) from None
-        started = stream.read().decode(errors="replace").strip()
-        if started and started != fingerprint and not clear:
-            raise EnvironmentExists(
-                f"`{state.path}` holds an unfinished environment made from something"
-                " else",
-                hint="`--clear` replaces it; the same command as before finishes it",
-            )
-        stream.seek(0)
-        stream.truncate()
-        stream.write(fingerprint.encode())
-        stream.flush()
-        os.fsync(stream.fileno())
+            _claim(stream, state, clear=clear, fingerprint=fingerprint)
+            _sweep_in_place(state.place)
+        except OSError as error:
+            doing = "cannot write into the environment"
+            raise SystemFault.from_os_error(error, doing) from error
         yield _InPlace(state, clear=clear)
+
+
+def _claim(
+    stream: FileIO, state: EnvironmentState, *, clear: bool, fingerprint: str
+) -> None:
+    """Lock the mark and write into it what is being made."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise EnvironmentFault(
+            f"another mvenv is filling `{state.path}`",
+            hint="wait until it has ended",
+        ) from None
+    started = stream.read().decode(errors="replace").strip()
+    if started and started != fingerprint and not clear:
+        raise EnvironmentExists(
+            f"`{state.path}` holds an unfinished environment made from something else",
+            hint="`--clear` replaces it; the same command as before finishes it",
+        )
+    stream.seek(0)
+    stream.truncate()
+    stream.write(fingerprint.encode())
+    os.fsync(stream.fileno())
+
+
+def _sweep_in_place(folder: Path) -> None:
+    """Delete what a killed run left beside the names it wrote; the mark is locked."""
+    sweep_temporaries(folder / FOLDER)
+    for name in os.listdir(folder):
+        if name.startswith(PROBE):
+            os.unlink(folder / name)
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 def _remove_others(root: Path, planned: frozenset[str]) -> None:
     keep = {FOLDER, "lost+found"}
-    for folder, names, files in os.walk(root, topdown=False):
+    # What cannot be looked into must not be taken for removed.
+    for folder, names, files in os.walk(root, topdown=False, onerror=_fail):
         below = os.path.relpath(folder, root)
         prefix = "" if below == "." else f"{below}/"
         if prefix.split("/", 1)[0] in keep:
@@ -258,6 +289,7 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def _can_exchange(folder: Path) -> bool:
+    """Try it with two folders, which stay in ``folder``."""
     one, other = folder / "one", folder / "other"
     one.mkdir()
     other.mkdir()
@@ -265,8 +297,4 @@ def _can_exchange(folder: Path) -> bool:
         exchange(one, other)
     except OSError:
         return False
-    else:
-        return True
-    finally:
-        one.rmdir()
-        other.rmdir()
+    return True

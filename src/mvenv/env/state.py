@@ -8,7 +8,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvenv.env.receipt import BUILDING, Receipt, read_receipt
+from mvenv.env.receipt import BUILDING, FOLDER, Receipt, read_receipt
 from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
 
 __all__ = ["EnvironmentState", "Standing", "is_mount_point", "observe"]
@@ -91,6 +91,9 @@ def _standing(place: Path) -> Standing:
     names = set(os.listdir(place)) - {"lost+found"}
     if not names:
         return Standing.EMPTY
+    if names == {FOLDER} and not os.listdir(place / FOLDER):
+        # Killed between the folder and the mark in it.
+        return Standing.HALF_BUILT
     if (place / BUILDING).exists():
         return Standing.HALF_BUILT
     if "pyvenv.cfg" in names:

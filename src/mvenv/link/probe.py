@@ -14,7 +14,10 @@ from pathlib import Path
 from mvenv.link.files import copy_file, hard_link, reflink_file, write_new
 from mvenv.link.modes import NEXT_MODE, LinkChoice, LinkMode, LinkPolicy, PassedOver
 
-__all__ = ["probe"]
+__all__ = ["PROBE", "probe"]
+
+PROBE = ".mvenv-probe-"
+"""How the names begin that a probe makes; only one that was killed leaves them."""
 
 _SIZE = 8192
 """Bytes: above what file systems keep inside an inode, where a clone says nothing."""
@@ -34,7 +37,7 @@ def probe(
     refused, since the owner could rewrite the other's code. `OSError` where the disk
     itself refuses.
     """
-    name = f".mvenv-probe-{secrets.token_hex(6)}"
+    name = f"{PROBE}{secrets.token_hex(6)}"
     origin = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         destination = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
