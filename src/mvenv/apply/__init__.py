@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -12,9 +13,9 @@ from mvenv import __version__
 from mvenv.apply.filling import Filled, StaleWheels, fill
 from mvenv.env.bare import BareEnvironment, python_in
 from mvenv.env.place import Place, open_place
-from mvenv.env.receipt import Receipt, write_receipt
+from mvenv.env.receipt import Receipt, read_receipt, write_receipt
 from mvenv.env.state import EnvironmentState
-from mvenv.errors import LinkError
+from mvenv.errors import LinkError, SystemFault
 from mvenv.link.modes import LinkChoice, LinkMode, LinkPolicy
 from mvenv.link.probe import probe
 from mvenv.plan.model import Plan
@@ -82,11 +83,20 @@ class Application:
                 self._leave_receipt(place, root, filled, choice, flushed=flushed)
                 place.commit(self.bare.paths() | self.plan.paths())
             except BaseException:
-                unregister(self.store.layout, root.id)
+                self._forget(root)
                 raise
         if self.state.receipt is not None:
-            unregister(self.store.layout, self.state.receipt.id)
+            # It is made, whatever becomes of the old one's record: prune sees to that.
+            with contextlib.suppress(OSError):
+                unregister(self.store.layout, self.state.receipt.id)
         return Applied(filled=filled, choice=choice)
+
+    def _forget(self, root: Root) -> None:
+        """Take the environment off the record, unless it took its name after all."""
+        receipt = read_receipt(self.state.place)
+        if receipt is None or receipt.id != root.id:
+            with contextlib.suppress(OSError):
+                unregister(self.store.layout, root.id)
 
     def _fingerprint(self) -> str:
         parts = [
@@ -141,11 +151,18 @@ class Application:
         if not self.new:
             return False
         root = self.store.layout.root
-        flush_file_system(root)
-        if place.folder.stat().st_dev != root.stat().st_dev:
-            flush_file_system(place.folder)
+        try:
+            flush_file_system(root)
+        except SystemFault:
+            # The kernel reports a write error once, and what it holds in memory then
+            # proves nothing about the disk.
+            for wheel in self.new:
+                self.store.throw_away(wheel)
+            raise
         for wheel in self.new:
             self.store.mark_synced(wheel)
+        if place.folder.stat().st_dev != root.stat().st_dev:
+            flush_file_system(place.folder)
         return True
 
     def _leave_receipt(

@@ -42,7 +42,6 @@ def flush_file_system(folder: Path) -> None:
             raise SystemFault(
                 f"the disk reports an error while flushing {folder}:"
                 f" {os.strerror(number).lower()}",
-                kept="wheels whose flush failed are hashed whole before their next use",
                 hint="check the disk (`dmesg`), then run the same command again",
             )
     finally:

@@ -103,6 +103,15 @@ class WheelStore:
         with contextlib.suppress(FileNotFoundError):
             os.close(os.open(wheel.root / SYNCED, flags, 0o444))
 
+    def throw_away(self, wheel: StoredWheel) -> None:
+        """Take a wheel out whose bytes may not have reached the disk.
+
+        Where even that fails it stays without its mark, and is hashed whole before it
+        is used after the next start of the machine.
+        """
+        with contextlib.suppress(OSError), self.locked(wheel.key):
+            discard(self.layout, wheel.root)
+
     @contextlib.contextmanager
     def locked(self, key: StoreKey) -> Iterator[None]:
         """Keep other threads and processes from taking in the same wheel."""
