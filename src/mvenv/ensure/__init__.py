@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -190,9 +191,11 @@ class _Ensuring:
         with (
             self._reporter.task(label, len(requests), Unit.FILES) as task,
             ThreadPoolExecutor(_UNPACKERS, "unpack") as pool,
+            # Ended here, and not when a traceback lets go of it: its threads write.
+            contextlib.closing(self._fetcher.fetch(requests, folder)) as coming,
         ):
             try:
-                for came in self._fetcher.fetch(requests, folder):
+                for came in coming:
                     self._result.fetched += 1
                     name = came.request.name
                     pending[name] = pool.submit(
