@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -12,6 +13,7 @@ import click
 from mvenv import __version__
 from mvenv.cli.console import Console
 from mvenv.cli.create import create_command
+from mvenv.cli.signals import Stopped, unwind_on_signals
 from mvenv.errors import MvenvError, SystemFault
 
 __all__ = ["INTERRUPTED", "command", "main", "run"]
@@ -33,6 +35,7 @@ command.add_command(create_command)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; see ``docs/cli.md`` for the exit codes."""
+    unwind_on_signals()
     # A plan is tens of thousands of small values that live until we exit: looking for
     # cycles among them took a tenth of a run's processor time.
     gc.set_threshold(_NEW_OBJECTS)
@@ -50,11 +53,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; nothing half-made was left", err=True)
-        return INTERRUPTED
+        return _stopped(INTERRUPTED)
+    except Stopped as stopped:
+        return _stopped(stopped.exit_code)
     except (MvenvError, OSError) as error:
         return _report(console, error)
     return 0
+
+
+def _stopped(code: int) -> int:
+    with contextlib.suppress(OSError):  # the terminal may be what went away
+        click.echo("interrupted; nothing half-made was left", err=True)
+    return code
 
 
 def _report(console: Console, error: MvenvError | OSError) -> int:
