@@ -568,6 +568,18 @@ def test_a_wheel_by_url_must_fit_too(lock: LockMaker) -> None:
     assert isinstance(chosen(lockfile, WINDOWS)[0].source, ArchiveChoice)
 
 
+def test_an_archive_needs_an_url_that_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "pylock.toml"
+    path.write_text(
+        'lock-version = "1.0"\ncreated-by = "test"\n[[packages]]\nname = "a"\n'
+        'archive = {url = "http://[a/a-1.0.zip", hashes = {sha256 = "ab"}}\n'
+    )
+    (error,) = failures(read_lockfile(path))
+
+    assert type(error) is SelectionError
+    assert "not an URL" in error.message
+
+
 def test_folders_and_repositories_of_a_pylock(tmp_path: Path) -> None:
     path = tmp_path / "pylock.toml"
     path.write_text(

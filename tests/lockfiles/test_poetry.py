@@ -326,6 +326,8 @@ def test_a_later_minor_version_is_a_warning(read: Reader) -> None:
     ("old", "new", "said", "place"),
     [
         ('name = "demo"', "", "`name` is missing", "package[0].name"),
+        ('name = "demo"', 'name = "a b"', "is not a name", "package[0].name"),
+        ('["main"]', '["a\\u0000"]', "is not a name", "package[0].groups"),
         ('name = "demo"', "name = 3", "a string belongs here", "package[0].name"),
         ('"1.0"', '"one"', "`one` is not a version", "package[0].version"),
         ('"1.0"', "1.0", "a string belongs here, not a number", "package[0].version"),

@@ -25,7 +25,7 @@ from packaging.pylock import (
     Pylock,
 )
 from packaging.specifiers import SpecifierSet
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from mvenv.errors import UnsupportedLockfile
@@ -85,7 +85,8 @@ def read_poetry(path: Path) -> Lockfile:
         for table in document.tables("package")
         if (entry := _read_entry(table, path.absolute().parent)) is not None
     ]
-    extras = frozenset(map(canonicalize_name, document.table("extras").values))
+    extras = document.table("extras")
+    names = frozenset(_read_name(extras, extra, extra) for extra in extras.values)
     pythons = _read_pythons(document)
     index_names = _read_index_names(document)
     document.problems.raise_if_any()
@@ -107,14 +108,14 @@ def read_poetry(path: Path) -> Lockfile:
             created_by="poetry",
             requires_python=requires_python,
             environments=environments,
-            extras=sorted(extras),
+            extras=sorted(names),
             dependency_groups=sorted(groups),
             default_groups=sorted(default_groups),
             packages=_join(entries),
         ),
         groups=groups,
         default_groups=default_groups,
-        extras=extras,
+        extras=names,
         root=project.root if project else None,
         inputs=(path.absolute(), *((project.path.absolute(),) if project else ())),
         warnings=tuple(warnings),
@@ -150,7 +151,7 @@ def _check_version(document: Table) -> list[str]:
 def _read_entry(table: Table, folder: Path) -> _Entry | None:
     """Return an entry; `None` where something is wrong, which is noted."""
     before = len(table.problems.noted)
-    name = canonicalize_name(table.require("name", str) or "")
+    name = _read_name(table, "name", table.require("name", str))
     version = _read_version(table)
     files = [file for one in table.tables("files") if (file := _read_file(one))]
     conditions = _read_conditions(table)
@@ -165,6 +166,14 @@ def _read_entry(table: Table, folder: Path) -> _Entry | None:
     )
 
 
+def _read_name(table: Table, key: str, text: str | None) -> NormalizedName:
+    try:
+        return canonicalize_name(text or "unnamed", validate=True)
+    except InvalidName:
+        table.note(f"`{text}` is not a name", key)
+        return NormalizedName("unnamed")
+
+
 def _read_version(table: Table) -> Version | None:
     text = table.require("version", str)
     try:
@@ -177,7 +186,7 @@ def _read_version(table: Table) -> Version | None:
 def _read_conditions(table: Table) -> dict[NormalizedName, str]:
     """Return the condition of each of the entry's groups."""
     table.require("groups", list)
-    groups = [canonicalize_name(name) for name in table.strings("groups")]
+    groups = [_read_name(table, "groups", name) for name in table.strings("groups")]
     condition = table.values.get("markers", ALWAYS)
     if isinstance(condition, str):
         return dict.fromkeys(groups, _translate(table, "markers", condition))

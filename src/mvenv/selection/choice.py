@@ -258,7 +258,13 @@ def _choose_vcs(source: PackageVcs) -> VcsChoice:
 def _choose_archive(
     package: Package, source: PackageArchive, judge: Judge
 ) -> ArchiveChoice:
-    where = source.path or unquote(urlsplit(source.url or "").path)
+    try:
+        where = source.path or unquote(urlsplit(source.url or "").path)
+    except ValueError:
+        raise SelectionError(
+            f"{_title(package)} comes from `{source.url}`, which is not an URL",
+            hint="write the lockfile anew",
+        ) from None
     filename = Path(where).name
     if filename.endswith(".whl"):
         verdict = judge.judge(filename, package.name, package.version)
