@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import signal
 import subprocess
@@ -42,6 +43,26 @@ def pip_for(version: str, python: str) -> Path:
     return max((library / "ensurepip/_bundled").glob("pip-*.whl"))
 
 
+_unpacked: dict[Path, Path] = {}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _unpack_pip(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Unpack pip with its bytecode, once: it starts three times as fast."""
+    wheel = pip_for(VERSION, BASE_PYTHON)
+    folder = tmp_path_factory.mktemp("pip")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    compileall.compile_dir(folder, quiet=2)
+    _unpacked[wheel] = folder
+
+
+def fast_pip(version: str, python: str) -> Path:
+    """Return the unpacked pip where there is one for a Python, else the wheel."""
+    wheel = pip_for(version, python)
+    return _unpacked.get(wheel, wheel) if version == VERSION else wheel
+
+
 def build(
     source: Path | str,
     folder: Path,
@@ -55,7 +76,7 @@ def build(
     """Build with the Python that runs the tests."""
     return build_wheel(
         python=python,
-        pip=pip_for(version, python),
+        pip=fast_pip(version, python),
         source=source,
         subdirectory=subdirectory,
         folder=folder,
@@ -202,7 +223,7 @@ def test_an_interpreter_that_is_gone(make_sdist: SdistMaker, folder: Path) -> No
     with pytest.raises(BuildError, match="does not run"):
         build_wheel(
             python=str(folder / "python"),
-            pip=pip_for(VERSION, BASE_PYTHON),
+            pip=fast_pip(VERSION, BASE_PYTHON),
             source=make_sdist("demo"),
             folder=folder,
             settings=OFFLINE,
@@ -303,7 +324,7 @@ def install(
     """Install editable with the Python that runs the tests."""
     return build_editable(
         python=env.python,
-        pip=pip_for(VERSION, BASE_PYTHON),
+        pip=fast_pip(VERSION, BASE_PYTHON),
         project=project,
         folder=folder,
         settings=settings,
@@ -413,7 +434,7 @@ def test_the_scratch_environment_that_is_gone(
     with pytest.raises(MvenvError, match="does not answer"):
         build_editable(
             python=str(folder / "python"),
-            pip=pip_for(VERSION, BASE_PYTHON),
+            pip=fast_pip(VERSION, BASE_PYTHON),
             project=make_project("demo"),
             folder=folder,
             settings=OFFLINE,
@@ -470,7 +491,14 @@ def test_pip_is_told_by_its_environment(tmp_path: Path) -> None:
         ca_bundle="/bundle",
         client_cert="/me",
     )
-    environ = {"PIP_PROXY": "p", "PIP_USER": "1", "CC": "gcc", "PIP_INDEX_URL": "x"}
+    environ = {
+        "CC": "gcc",
+        "PIP_INDEX_URL": "x",
+        "PIP_PROXY": "p",
+        "PIP_TARGET": "t",
+        "PIP_USER": "1",
+        "PYTHONPATH": "p",
+    }
 
     made = pip_environment(settings, environ, tmp_path)
 
@@ -480,7 +508,7 @@ def test_pip_is_told_by_its_environment(tmp_path: Path) -> None:
     assert made["PIP_TRUSTED_HOST"] == "h i:1"
     assert (made["PIP_CERT"], made["PIP_CLIENT_CERT"]) == ("/bundle", "/me")
     assert (made["PIP_PROXY"], made["PIP_USER"], made["CC"]) == ("p", "0", "gcc")
-    assert "PIP_NO_INDEX" not in made
+    assert not {"PIP_NO_INDEX", "PIP_TARGET", "PYTHONPATH"} & made.keys()
 
 
 def test_the_default_index_leaves_pips_own_settings_alone(tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from kit.indexes import IndexMaker
-from kit.misbehaving import DEAD, MisbehavingServer, Remembering, page, status
+from kit.misbehaving import (
+    DEAD,
+    MisbehavingServer,
+    Remembering,
+    page,
+    status,
+    truncated,
+)
 from kit.wheels import WheelMaker
 from mvenv.errors import FetchError
 from mvenv.fetch.index import Index
@@ -253,6 +260,16 @@ def test_a_page_is_asked_for_once(server: MisbehavingServer) -> None:
             index.locate(canonicalize_name(name))
 
     assert server.asked == ["/demo/", "/gone/"]
+
+
+def test_half_a_page_is_no_page(server: MisbehavingServer) -> None:
+    whole = b'<a href="demo-1.whl"></a><a href="demo-2.whl"></a>'
+    server.on("/demo/", truncated(whole, 30), page(whole.decode()))
+
+    with Index(replace(DEAD, index_url=server.url("/")), Silent()) as index:
+        found = index.locate(canonicalize_name("demo"))
+
+    assert list(found) == ["demo-1.whl", "demo-2.whl"]
 
 
 @pytest.mark.index

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 from mvenv.fetch.download import Fetched, Fetcher, FileRequest
 from mvenv.fetch.settings import FetchSettings
-from mvenv.progress import Silent, Task
+from mvenv.progress import Silent, Task, Unit
 
 __all__ = [
     "CONTENT",
@@ -249,7 +249,12 @@ class Remembering:
 
     warn = detail = note
 
-    def task(self, label: str, total: int | None) -> AbstractContextManager[Task]:
+    def task(
+        self,
+        label: str,
+        total: int | None,
+        unit: Unit = Unit.BYTES,  # noqa: ARG002  the protocol's signature
+    ) -> AbstractContextManager[Task]:
         """Keep it."""
         made = _RememberedTask(label, total)
         self.tasks.append(made)

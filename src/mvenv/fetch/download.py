@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import queue
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeAlias
-from urllib.parse import urlsplit
+from typing import Self, TypeAlias
 
 from mvenv.errors import (
     FetchError,
-    FileNotOffered,
-    HashMismatch,
     MvenvError,
     OfflineError,
     SeveralErrors,
     SystemFault,
 )
-from mvenv.fetch.index import Index, Place
-from mvenv.fetch.pages import Offer, Offers
+from mvenv.fetch.index import Index
+from mvenv.fetch.pages import Offer
+from mvenv.fetch.search import FileRequest, Search
 from mvenv.fetch.session import Interrupted, NotThere, Session, Transient
 from mvenv.fetch.settings import FetchSettings
 from mvenv.fetch.sink import Sink, check_hashes
@@ -34,32 +31,11 @@ from mvenv.fetch.transfer import copy_local, download
 from mvenv.fetch.urls import file_url_path, redact_url
 from mvenv.progress import Reporter
 
-if TYPE_CHECKING:
-    from packaging.utils import NormalizedName
-
 __all__ = ["Fetched", "Fetcher", "FileRequest"]
 
 _GOODBYE = 2.0
 """Seconds that a broken off thread is waited for: only a name look-up or a connection
 being made cannot be cut short."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileRequest:
-    """A file that is wanted, as a lockfile describes it."""
-
-    name: NormalizedName
-    filename: str
-    hashes: tuple[tuple[str, str], ...]
-    """(algorithm, hexadecimal)."""
-    url: str | None = None
-    path: Path | None = None
-    index: str | None = None
-    """URL of the index the lockfile names."""
-    index_name: str | None = None
-    """Its name there, which credentials may go by."""
-    size: int | None = None
-    """Bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +46,6 @@ class Fetched:
     path: Path
     """In a folder of its own, under its own name. The receiver's to move or delete."""
     sha256: str
-
-
-@dataclass(slots=True)
-class _Search:
-    """What was learnt while looking for one file."""
-
-    rejections: list[str] = field(default_factory=list)
-    """A sentence for each place without it."""
-    errors: list[FetchError] = field(default_factory=list)
 
 
 _Outcome: TypeAlias = Fetched | BaseException
@@ -140,7 +107,7 @@ class Fetcher:
         missing = [
             request.filename
             for request in wanted
-            if next(self._sources(request, _Search()), None) is None
+            if next(self._search(request).offers(), None) is None
         ]
         if missing:
             count = "1 file is" if len(missing) == 1 else f"{len(missing)} files are"
@@ -150,6 +117,9 @@ class Fetcher:
                 hint="run once without `--offline`, or name a folder with the files"
                 " by `--find-links`",
             )
+
+    def _search(self, request: FileRequest) -> Search:
+        return Search(request, self.index, offline=self._settings.offline)
 
     def _run(
         self, wanted: list[FileRequest], folder: Path
@@ -224,15 +194,15 @@ class Fetcher:
                 done.put(error)
 
     def _obtain(self, request: FileRequest, nursery: Path) -> Fetched:
-        search = _Search()
-        for offer in self._sources(request, search):
+        search = self._search(request)
+        for offer in search.offers():
             try:
                 return self._receive(offer, request, nursery)
             except NotThere as error:
                 search.rejections.append(error.message)
             except FetchError as error:
                 search.errors.append(error)
-        raise _verdict(request, search)
+        raise search.verdict()
 
     def _receive(self, offer: Offer, request: FileRequest, nursery: Path) -> Fetched:
         try:
@@ -262,49 +232,6 @@ class Fetcher:
             shutil.rmtree(slot, ignore_errors=True)
             raise
         return Fetched(request=request, path=complete, sha256=sha256)
-
-    def _sources(self, request: FileRequest, search: _Search) -> Iterator[Offer]:
-        """Return where the file may be, nearest first; ask each place when needed."""
-        seen: set[str] = set()
-        for offer in self._all_sources(request, search):
-            local = file_url_path(offer.url)
-            if offer.url in seen or (self._settings.offline and local is None):
-                continue
-            seen.add(offer.url)
-            mismatch = _announced_mismatch(offer, request)
-            if mismatch is None:
-                yield offer
-            else:
-                search.errors.append(mismatch)
-
-    def _all_sources(self, request: FileRequest, search: _Search) -> Iterator[Offer]:
-        if request.path is not None:
-            if request.path.is_file():
-                yield _own_offer(request, request.path.absolute().as_uri())
-            else:
-                search.rejections.append(f"`{request.path}` does not exist")
-        if request.url is not None:
-            if urlsplit(request.url).scheme in {"http", "https", "file"}:
-                yield _own_offer(request, request.url.partition("#")[0])
-            else:
-                shown = redact_url(request.url)
-                search.errors.append(
-                    FetchError(f"`{shown}` is no http, https or file URL")
-                )
-        direct = request.path is not None or request.url is not None
-        if direct and request.index is None:
-            return
-        for place in self.index.places(
-            index=request.index, index_name=request.index_name
-        ):
-            try:
-                offers = self.index.offers(place, request.name)
-            except FetchError as error:
-                search.errors.append(error)
-                continue
-            if request.filename not in offers:
-                search.rejections.append(_not_among(request, place, offers))
-            yield from offers.get(request.filename, ())
 
 
 def _make_nursery(folder: Path) -> Path:
@@ -341,29 +268,6 @@ def _check_filename(filename: str) -> None:
         raise FetchError(f"`{filename!r}` is no file name")
 
 
-def _own_offer(request: FileRequest, url: str) -> Offer:
-    return Offer(filename=request.filename, url=url)
-
-
-def _announced_mismatch(offer: Offer, request: FileRequest) -> HashMismatch | None:
-    """Return why the page itself says that this is another file, if it does."""
-    announced = dict(offer.hashes)
-    for algorithm in {name.lower() for name, _ in request.hashes} & set(announced):
-        locked = {v.lower() for name, v in request.hashes if name.lower() == algorithm}
-        actual = announced[algorithm]
-        if actual not in locked:
-            expected = tuple(f"{algorithm}:{value}" for value in sorted(locked))
-            return HashMismatch(
-                f"`{redact_url(offer.url)}` is not the file that was locked: expected"
-                f" {' or '.join(expected)}, the index says {algorithm}:{actual}",
-                expected=expected,
-                actual=f"{algorithm}:{actual}",
-                hint="it was not fetched. Was the file replaced on the index after"
-                " locking? If that is right, lock again",
-            )
-    return None
-
-
 def _condensed(errors: list[MvenvError]) -> list[MvenvError]:
     """Return the errors, with one for each host that is out of reach."""
     kept: list[MvenvError] = []
@@ -381,26 +285,3 @@ def _condensed(errors: list[MvenvError]) -> list[MvenvError]:
             first = Transient(f"{message} {first.message}", hint=first.hint)
         kept.append(first)
     return kept
-
-
-def _not_among(request: FileRequest, place: Place, offers: Offers) -> str:
-    if not offers:
-        return f"`{place.shown}` has nothing of `{request.name}`"
-    nearest = difflib.get_close_matches(request.filename, offers, n=3, cutoff=0.3)
-    named = ", ".join(f"`{name}`" for name in nearest) or "other projects' only"
-    return f"`{place.shown}` has {len(offers)} files, not this one; nearest: {named}"
-
-
-def _verdict(request: FileRequest, search: _Search) -> FetchError:
-    """Return the one error to report: wrong bytes, then failures, then absence."""
-    for error in search.errors:
-        if isinstance(error, HashMismatch):
-            return error
-    if search.errors:
-        return search.errors[0]
-    return FileNotOffered(
-        f"`{request.filename}` is nowhere to be found",
-        rejections=tuple(search.rejections),
-        hint="is the index right that it was locked from? A file that was deleted"
-        " there needs a new lock",
-    )
