@@ -510,6 +510,16 @@ def test_two_releases_of_one_distribution(lock: LockMaker) -> None:
     ]
 
 
+@pytest.mark.parametrize("marker", ["os_name ~= 'x'", "extra == 'x'"])
+def test_an_environment_that_nobody_has(tmp_path: Path, marker: str) -> None:
+    path = tmp_path / "pylock.toml"
+    path.write_text(f'environments = ["{marker}"]\n{PYLOCK}')
+
+    (error,) = failures(read_lockfile(path))
+
+    assert "is for `" in error.message
+
+
 def test_a_condition_that_cannot_be_evaluated(tmp_path: Path) -> None:
     path = tmp_path / "pylock.toml"
     path.write_text(PYLOCK.replace('os_name == "nt"', 'extra == "x"'))

@@ -327,7 +327,9 @@ def test_a_later_minor_version_is_a_warning(read: Reader) -> None:
     [
         ('name = "demo"', "", "`name` is missing", "package[0].name"),
         ('name = "demo"', 'name = "a b"', "is not a name", "package[0].name"),
-        ('["main"]', '["a\\u0000"]', "is not a name", "package[0].groups"),
+        ('["main"]', '["a b"]', "is not a name", "package[0].groups"),
+        ("demo-1.0", "de\\u0000mo", "NUL", "package[0].files[0].file"),
+        ('name = "demo"', 'x.y = "\\U00000000"', "NUL", "package[0].x.y"),
         ('name = "demo"', "name = 3", "a string belongs here", "package[0].name"),
         ('"1.0"', '"one"', "`one` is not a version", "package[0].version"),
         ('"1.0"', "1.0", "a string belongs here, not a number", "package[0].version"),
@@ -367,6 +369,11 @@ def test_every_problem_has_its_place(
         ("markers = ['a']", "a table belongs here", "package[0].markers"),
         ("markers = 'extra > \"a\"'", "has no meaning", "package[0].markers"),
         ("source = {url = 'x'}", "`type` is missing", "package[0].source.type"),
+        (
+            "source = {type = 'legacy', url = 'x', reference = {}}",
+            "a string belongs here",
+            "package[0].source.reference",
+        ),
         ("source = {type = 'hg', url = 'x'}", "`hg`", "package[0].source.type"),
         ("source = {type = 'url'}", "`url` is missing", "package[0].source.url"),
         (
@@ -406,6 +413,12 @@ def test_problems_are_told_together(read: Reader) -> None:
         "package[1].files[0].hash",
         "package[2].groups",
     ]
+
+
+def test_text_about_nul_is_text(read: Reader) -> None:
+    text = PACKAGE.replace('description = ""', r'description = "say \\u0000"')
+
+    assert len(read(text + METADATA).pylock.packages) == 1
 
 
 def test_text_that_is_not_toml(read: Reader) -> None:

@@ -6,7 +6,9 @@ Run by hand, with an interpreter that has Poetry and its export plugin::
 
 For each folder, `expected.json` gets one answer per combination of groups and
 extras: the lines of ``requirements.txt``, each stored once. A line's marker is left
-as it is: whoever reads it evaluates it for an interpreter.
+as it is: whoever reads it evaluates it for an interpreter. The locks themselves are
+what `poetry lock` writes for the pyproject.toml beside them, but for `sources`, which
+is written by hand.
 """
 
 from __future__ import annotations

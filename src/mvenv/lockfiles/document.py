@@ -7,6 +7,7 @@ faults of a file.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -183,7 +184,24 @@ def parse_toml(path: Path, content: bytes, *, hint: str | None = None) -> Table:
         raise LockfileError(
             f"`{path.name}` is not valid TOML: nested too deeply", hint=hint
         ) from None
-    return Table(values=values, place="", problems=Problems(path=path, hint=hint))
+    table = Table(values=values, place="", problems=Problems(path=path, hint=hint))
+    if re.search(rb"u0000|U00000000", content):
+        for place in _with_nul(values, ""):
+            # No path, name or URL has one, and the system's calls stop at it.
+            table.problems.note("a value with a NUL character means nothing", place)
+        table.problems.raise_if_any()
+    return table
+
+
+def _with_nul(value: object, place: str) -> Iterator[str]:
+    if isinstance(value, str) and "\0" in value:
+        yield place
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _with_nul(inner, f"{place}.{key}" if place else key)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _with_nul(inner, f"{place}[{index}]")
 
 
 def locate_file(path: str, folder: Path) -> str:
@@ -193,7 +211,7 @@ def locate_file(path: str, folder: Path) -> str:
     told by its name.
     """
     place = folder / path
-    return str(place.parent.resolve() / place.name)
+    return os.path.join(os.path.realpath(place.parent), place.name)
 
 
 def warn_of_newer(path: Path, version: object) -> str:

@@ -8,6 +8,7 @@ that becomes one PEP 751 marker for each.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -162,7 +163,7 @@ def _read_entry(table: Table, folder: Path) -> _Entry | None:
     return _Entry(
         package=Package(name=name, version=version, **content),
         conditions=conditions,
-        identity=(name, version, *sorted(source.values.items())),
+        identity=(name, version, str(sorted(source.values.items()))),
     )
 
 
@@ -241,11 +242,12 @@ def _read_source(
         return _index_files(files)
     url = source.require("url", str) or ""
     subdirectory = source.get("subdirectory", str)
+    reference = source.get("reference", str)
     if kind == "legacy":
         return {**_index_files(files), "index": url}
     if kind == "directory":
         directory = PackageDirectory(
-            path=str((folder / url).resolve()),
+            path=os.path.realpath(folder / url),
             editable=table.get("develop", bool) or False,
             subdirectory=subdirectory,
         )
@@ -254,7 +256,7 @@ def _read_source(
         vcs = PackageVcs(
             type="git",
             url=_git_url(url, folder),
-            requested_revision=source.get("reference", str),
+            requested_revision=reference,
             commit_id=source.require("resolved_reference", str) or "",
             subdirectory=subdirectory,
         )
@@ -300,7 +302,7 @@ def _git_url(url: str, folder: Path) -> str:
     if match := _SCP.fullmatch(url):
         return f"ssh://{match['login']}/{match['path']}"
     if "://" not in url:
-        return (folder / url).resolve().as_uri()
+        return Path(os.path.realpath(folder / url)).as_uri()
     return url
 
 

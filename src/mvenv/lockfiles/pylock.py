@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -120,7 +121,7 @@ def _resolve(pylock: Pylock, folder: Path) -> Pylock:
 def _resolve_package(package: Package, folder: Path) -> Package:
     changes: dict[str, Any] = {}
     if package.directory is not None:
-        path = str((folder / package.directory.path).resolve())
+        path = os.path.realpath(folder / package.directory.path)
         changes["directory"] = replace(package.directory, path=path)
     if package.archive is not None and package.archive.path is not None:
         path = locate_file(package.archive.path, folder)
@@ -137,7 +138,7 @@ def _resolve_package(package: Package, folder: Path) -> Package:
 def _resolve_vcs(vcs: PackageVcs, folder: Path) -> PackageVcs:
     if vcs.path is None:
         return vcs
-    return replace(vcs, path=str((folder / vcs.path).resolve()))
+    return replace(vcs, path=os.path.realpath(folder / vcs.path))
 
 
 def _resolve_file(file: File, folder: Path) -> File:

@@ -39,7 +39,7 @@ from mvenv.selection.model import (
 from mvenv.selection.reasons import describe_target
 
 if TYPE_CHECKING:
-    from packaging.markers import Environment
+    from packaging.markers import Environment, Marker
 
     from mvenv.lockfiles.model import Lockfile
     from mvenv.target import Target
@@ -103,16 +103,21 @@ def _check_interpreter(lockfile: Lockfile, target: Target) -> None:
             f"`{name}` is for Python {pylock.requires_python}, this is {here}",
             hint=hint,
         )
-    if pylock.environments and not any(
-        marker.evaluate(target.markers, context="requirement")
-        for marker in pylock.environments
-    ):
-        wanted = " or ".join(f"`{marker}`" for marker in pylock.environments)
+    environments = pylock.environments or ()
+    if environments and not any(_holds(marker, target) for marker in environments):
+        wanted = " or ".join(f"`{marker}`" for marker in environments)
         raise SelectionError(
             f"`{name}` is for {wanted}, this is {describe_target(target)} on "
             f"{target.platform}",
             hint=hint,
         )
+
+
+def _holds(marker: Marker, target: Target) -> bool:
+    try:
+        return marker.evaluate(target.markers, context="requirement")
+    except (UndefinedComparison, UndefinedEnvironmentName):
+        return False
 
 
 def _judge(package: Package, judge: Judge) -> _Offer:
