@@ -85,10 +85,12 @@ class Application:
             except BaseException:
                 self._forget(root)
                 raise
-        if self.state.receipt is not None:
+        old = self.state.receipt
+        # A copy of an environment has the receipt of the one it was copied from.
+        if old is not None and old.path == root.path:
             # It is made, whatever becomes of the old one's record: prune sees to that.
             with contextlib.suppress(OSError):
-                unregister(self.store.layout, self.state.receipt.id)
+                unregister(self.store.layout, old.id)
         return Applied(filled=filled, choice=choice)
 
     def _forget(self, root: Root) -> None:

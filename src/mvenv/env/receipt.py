@@ -80,11 +80,16 @@ def write_receipt(environment: Path, receipt: Receipt) -> None:
 
 def read_receipt(environment: Path) -> Receipt | None:
     """Return the receipt, or `None` where there is none that can be trusted."""
-    value: dict[str, Any] | None = load_json(environment / RECEIPT, _KIND, _FORMAT)
-    if value is None:
+    value: Any = load_json(environment / RECEIPT, _KIND, _FORMAT)
+    try:
+        distributions = tuple(Installed(**one) for one in value["distributions"])
+        generated = tuple(
+            (path, sha256, size) for path, sha256, size in value["generated"]
+        )
+        receipt = Receipt(
+            **{**value, "distributions": distributions, "generated": generated}
+        )
+    # Of another version, or by another hand: environments come with what people clone.
+    except (KeyError, TypeError, ValueError):
         return None
-    value["distributions"] = tuple(Installed(**one) for one in value["distributions"])
-    value["generated"] = tuple(
-        (path, sha256, size) for path, sha256, size in value["generated"]
-    )
-    return Receipt(**value)
+    return receipt if isinstance(receipt.id, str) else None

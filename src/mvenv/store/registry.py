@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ __all__ = ["Root", "new_id", "register", "roots", "unregister"]
 
 _KIND = "environment"
 _FORMAT = 1
+_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +40,13 @@ def register(layout: StoreLayout, root: Root) -> None:
 
 
 def unregister(layout: StoreLayout, identifier: str) -> None:
-    """Take an environment off the record again."""
-    (layout.envs / identifier).unlink(missing_ok=True)
+    """Take an environment off the record again.
+
+    What is no identifier is nobody's: it comes from a receipt, which may lie in a
+    folder that somebody else filled, and must not name a file elsewhere.
+    """
+    if _ID.fullmatch(identifier):
+        (layout.envs / identifier).unlink(missing_ok=True)
 
 
 def roots(layout: StoreLayout) -> tuple[Root, ...]:
@@ -49,7 +57,8 @@ def roots(layout: StoreLayout) -> tuple[Root, ...]:
         if name.startswith("."):
             continue
         value = load_json(Path(layout.envs, name), _KIND, _FORMAT)
-        if value is not None:
+        # What cannot be read, or is of another version.
+        with contextlib.suppress(KeyError, TypeError):
             found.append(
                 Root(
                     id=value["id"],

@@ -66,14 +66,19 @@ class Manifest:
         payload = unseal_record("manifest", FORMAT, content)
         if payload is None:
             return None
-        facts, *rows = payload.decode().removesuffix("\n").split("\n")
-        sha256, filename, boot_id = facts.split("\t")
         files = []
-        for row in rows:
-            digest, quick, size, mode, mtime, path = row.split("\t")
-            files.append(
-                ManifestFile(path, digest, quick, int(size), int(mode, 8), int(mtime))
-            )
+        try:
+            facts, *rows = payload.decode().removesuffix("\n").split("\n")
+            sha256, filename, boot_id = facts.split("\t")
+            for row in rows:
+                digest, quick, size, mode, mtime, path = row.split("\t")
+                files.append(
+                    ManifestFile(
+                        path, digest, quick, int(size), int(mode, 8), int(mtime)
+                    )
+                )
+        except ValueError:
+            return None
         return cls(
             sha256=sha256, filename=filename, boot_id=boot_id, files=tuple(files)
         )
