@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mvenv.errors import InvalidWheel
+from mvenv.wheels.archive import WheelArchive
 from mvenv.wheels.unpack import unpack
 from wheels.rawzip import METADATA, STORED, WHEEL, Entry, write_wheel, write_zip
 
@@ -141,6 +142,20 @@ def test_a_bomb_in_pieces_is_stopped_as_a_whole(tmp_path: Path) -> None:
     error = refusal(write_wheel(tmp_path / "a.whl", entries))
 
     assert "bomb" in error.message
+
+
+def test_a_bomb_is_stopped_where_its_own_word_ends(tmp_path: Path) -> None:
+    """Not once it has filled the disk."""
+    declared = 2 << 20
+    entry = Entry("demo/a", bytes(16 << 20), size=declared)
+    with WheelArchive(write_zip(tmp_path / "a.whl", [entry])) as archive:
+        reader = archive.open(archive.members[0])
+        given = 0
+        with pytest.raises(InvalidWheel, match="is larger than"):
+            while piece := reader.read(1 << 16):
+                given += len(piece)
+
+    assert given == declared
 
 
 def test_damaged_data_is_refused(tmp_path: Path) -> None:

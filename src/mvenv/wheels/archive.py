@@ -347,8 +347,7 @@ def _fold(component: str) -> str:
     """
     if component.isascii():
         return component.lower()
-    normal = unicodedata.normalize("NFD", component)
-    return unicodedata.normalize("NFC", normal.casefold())
+    return unicodedata.normalize("NFD", component).casefold()
 
 
 def _check_collisions(members: list[Member], folders: dict[str, str]) -> None:
