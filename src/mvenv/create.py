@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from mvenv import __version__
 from mvenv.apply import Application, Applied, Origin, StaleWheels
 from mvenv.ensure import Builder, Ensured, ensure
-from mvenv.env.bare import VenvOptions, render
+from mvenv.env.bare import VenvOptions, check_path, render
+from mvenv.env.clearing import check_apart, check_disposable
 from mvenv.env.place import check_free
 from mvenv.env.receipt import Installed
 from mvenv.env.seeds import pip_wheel
@@ -30,6 +32,7 @@ from mvenv.plan.model import Conflict
 from mvenv.progress import Reporter
 from mvenv.selection import GroupOptions, Selection, select
 from mvenv.selection.addition import with_wheel
+from mvenv.selection.model import ArchiveChoice, DirectoryChoice, IndexChoice
 from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreLayout, open_layout, store_key
 from mvenv.store.runs import RunFolder
@@ -134,10 +137,13 @@ def create(request: CreateRequest, reporter: Reporter) -> Created:
     started = time.monotonic()
     state = observe(request.folder)
     check_free(state, clear=request.clear)
+    check_path(str(state.path))
+    check_apart(state, request.store)
     lockfile = _read(request, reporter)
     layout = open_layout(request.store)
     target = _inspect(request, layout)
     selection = select(lockfile, target, request.groups)
+    check_disposable(state, _needed(lockfile, target, selection))
     for warning in (*lockfile.warnings, *selection.warnings):
         reporter.warn(warning)
     if request.seed:
@@ -263,6 +269,25 @@ def _inspect(request: CreateRequest, layout: StoreLayout) -> Target:
         request.python, cache_folder=layout.interpreters, environ=request.environ
     )
     return inspect_interpreter(executable, memory=layout.interpreters)
+
+
+def _needed(
+    lockfile: Lockfile, target: Target, selection: Selection
+) -> Iterator[tuple[str, Path]]:
+    """Yield what must not be deleted with an environment that is replaced."""
+    for path in lockfile.inputs:
+        yield "what is locked", path
+    yield "the interpreter", Path(target.executable)
+    yield "the interpreter", Path(target.real_executable)
+    yield "mvenv itself", Path(sys.prefix)
+    yield "mvenv itself", Path(__file__).parent
+    for one in selection.distributions:
+        if isinstance(one.source, DirectoryChoice):
+            yield "a project to install", one.source.path
+        elif isinstance(one.source, (ArchiveChoice, IndexChoice)):
+            for file in one.source.files:
+                if file.path is not None:
+                    yield "a file to install", file.path
 
 
 def _mend(stale: StaleWheels, store: WheelStore, reporter: Reporter) -> None:

@@ -15,7 +15,7 @@ from mvenv.env.activation import Script, render_script
 from mvenv.env.skeleton import Skeleton
 from mvenv.errors import EnvironmentFault
 
-__all__ = ["BareEnvironment", "VenvOptions", "python_in", "render"]
+__all__ = ["BareEnvironment", "VenvOptions", "check_path", "python_in", "render"]
 
 _LINE_ENDS = re.compile("[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
 _IGNORE = ".gitignore"
@@ -80,7 +80,7 @@ def render(
     ``made_by`` is the version of mvenv, for the key ``mvenv`` of ``pyvenv.cfg``.
     `EnvironmentFault` where the path cannot be an environment's.
     """
-    _check_path(env_dir)
+    check_path(env_dir)
     lines = _configuration(
         skeleton,
         env_dir=env_dir,
@@ -104,7 +104,8 @@ def render(
     )
 
 
-def _check_path(env_dir: str) -> None:
+def check_path(env_dir: str) -> None:
+    """Raise `EnvironmentFault` where no environment can be at ``env_dir``."""
     if not os.path.isabs(env_dir) or "\0" in env_dir:
         raise EnvironmentFault(f"`{env_dir!r}` is not an absolute path")
     # PATH cannot hold it, so activation could not work (as `venv` since 3.11).

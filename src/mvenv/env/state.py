@@ -11,7 +11,7 @@ from pathlib import Path
 from mvenv.env.receipt import BUILDING, FOLDER, Receipt, read_receipt
 from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
 
-__all__ = ["EnvironmentState", "Standing", "is_mount_point", "observe"]
+__all__ = ["EnvironmentState", "Standing", "is_mount_point", "mount_points", "observe"]
 
 _REDIRECT_LIMIT = 4096
 """Bytes of a redirect file: one path."""
@@ -118,13 +118,19 @@ def is_mount_point(folder: Path) -> bool:
 
     `os.path.ismount` compares device numbers, which are equal across a bind mount.
     """
+    points = mount_points()
+    if not points:
+        return os.path.ismount(folder)
+    return os.fsencode(os.path.realpath(folder)) in points
+
+
+def mount_points() -> frozenset[bytes]:
+    """Return where file systems are mounted; none where the system does not say."""
     try:
         with open("/proc/self/mountinfo", "rb") as stream:
-            lines = stream.read().splitlines()
+            return frozenset(_mounted_on(line) for line in stream.read().splitlines())
     except OSError:
-        return os.path.ismount(folder)
-    wanted = os.fsencode(os.path.realpath(folder))
-    return any(_mounted_on(line) == wanted for line in lines)
+        return frozenset()
 
 
 def _mounted_on(line: bytes) -> bytes:

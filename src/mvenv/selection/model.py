@@ -50,6 +50,11 @@ class IndexChoice:
     rejections: tuple[str, ...]
     """A sentence for each wheel that does not fit."""
 
+    @property
+    def files(self) -> tuple[FileChoice, ...]:
+        """Return all files, best first."""
+        return (*self.wheels, self.sdist) if self.sdist else self.wheels
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveChoice:
@@ -57,6 +62,11 @@ class ArchiveChoice:
 
     file: FileChoice
     subdirectory: str | None
+
+    @property
+    def files(self) -> tuple[FileChoice, ...]:
+        """Return the one file."""
+        return (self.file,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
