@@ -11,6 +11,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 from pathlib import Path
 from typing import Self
 
@@ -38,14 +39,21 @@ class ScratchFolder:
     def _claim(self) -> bool:
         """Make and lock a folder; false where a sweep took it before the lock."""
         self.path = self._parent / f"{self._prefix}{secrets.token_hex(4)}"
-        self.path.mkdir(mode=self._mode)
+        try:
+            self.path.mkdir(mode=self._mode)
+        except OSError:
+            raise
+        except BaseException:
+            # A signal, whose handler raises when the folder is made already.
+            _delete(self.path)
+            raise
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._lock = os.open(self.path / _LOCK, flags, 0o600)
         except FileNotFoundError:
             return False
         except BaseException:
-            self.path.rmdir()
+            _delete(self.path)
             raise
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -86,24 +94,35 @@ class ScratchFolder:
 def _delete(folder: Path) -> None:
     """Delete a scratch folder, its lock last: what has none is never swept."""
     with contextlib.suppress(OSError):
-        for name in os.listdir(folder):
-            if name != _LOCK:
-                _delete_entry(folder / name)
-        if os.listdir(folder) == [_LOCK]:
-            (folder / _LOCK).unlink()
+        opened = _open_folder(folder)
+        try:
+            for name in os.listdir(opened):
+                if name != _LOCK:
+                    _delete_entry(name, opened)
+            if os.listdir(opened) == [_LOCK]:
+                os.unlink(_LOCK, dir_fd=opened)
+        finally:
+            os.close(opened)
         folder.rmdir()
 
 
-def _delete_entry(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
+def _open_folder(folder: Path) -> int:
+    # In a folder that others can write to, the name may lead elsewhere by now.
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(folder, flags)
+
+
+def _delete_entry(name: str, folder: int) -> None:
+    with contextlib.suppress(OSError):
+        seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISDIR(seen.st_mode):
+            shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
+        else:
+            os.unlink(name, dir_fd=folder)
 
 
 def sweep_scratch(parent: Path, prefix: str) -> None:
-    """Delete the scratch folders in ``parent`` whose owners are dead."""
+    """Delete one's own scratch folders in ``parent`` whose processes are dead."""
     with contextlib.suppress(OSError):
         with os.scandir(parent) as entries:
             found = [
@@ -117,13 +136,19 @@ def sweep_scratch(parent: Path, prefix: str) -> None:
 
 def _sweep_one(folder: Path) -> None:
     with contextlib.suppress(OSError):
+        opened = _open_folder(folder)
         try:
-            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+            if os.fstat(opened).st_uid != os.geteuid():
+                return
+            flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+            lock = os.open(_LOCK, flags, dir_fd=opened)
         except FileNotFoundError:
             # Killed before its lock was made, or about to make it: then it sees
             # that the folder is gone and makes another.
             folder.rmdir()
             return
+        finally:
+            os.close(opened)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _delete(folder)

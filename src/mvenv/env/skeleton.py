@@ -20,6 +20,7 @@ from mvenv.errors import InterpreterError, SystemFault
 from mvenv.interpreters.inspection import witnesses_of
 from mvenv.interpreters.memory import bear_witness, recall, remember
 from mvenv.interpreters.running import TIMEOUT, run_python
+from mvenv.scratch import ScratchFolder
 from mvenv.target import Target
 
 __all__ = ["PlainFile", "Skeleton", "load_skeleton"]
@@ -92,8 +93,9 @@ def load_skeleton(
     seen |= {*templates.values(), *(path for path, _ in further)}
     witnesses = [bear_witness(path) for path in sorted(seen)]
     try:
-        with tempfile.TemporaryDirectory(prefix="mvenv-skeleton-") as parent:
-            sample = os.path.join(os.path.realpath(parent), _NAME)
+        place = Path(os.path.realpath(tempfile.gettempdir()))
+        with ScratchFolder(place, "mvenv-skeleton-") as parent:
+            sample = os.path.join(parent.path, _NAME)
             _make_sample(target, sample, timeout)
             skeleton = _learn(target, sample, templates)
     except OSError as error:
