@@ -21,6 +21,8 @@ from kit.wheels import WheelMaker
 settings.register_profile("steady", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("steady")
 
+_FOR_TESTS = {"MVENV_REQUIRE_FILESYSTEMS", "MVENV_FULL_FAULTS"}
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -30,7 +32,7 @@ def _own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
-            if name.startswith("MVENV_") and name != "MVENV_REQUIRE_FILESYSTEMS":
+            if name.startswith("MVENV_") and name not in _FOR_TESTS:
                 patch.delenv(name)
         patch.setenv("MVENV_STORE", str(tmp_path_factory.mktemp("store") / "store"))
         for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "VIRTUAL_ENV"):

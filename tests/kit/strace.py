@@ -1,20 +1,21 @@
-"""Kill a command at, or fail, any of its system calls (`strace --inject`)."""
+"""Kill a command at, signal it at, or fail, any of its system calls (strace)."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-__all__ = ["MUTATING", "Injection", "Strace"]
+__all__ = ["MUTATING", "Call", "Injection", "Strace"]
 
 MUTATING = (
     "mkdir",
@@ -32,111 +33,222 @@ MUTATING = (
     "write",
     "pwrite64",
     "openat",
+    "chmod",
     "fchmod",
     "fchmodat",
-    "chmod",
     "utimensat",
+    "truncate",
     "ftruncate",
+    "fallocate",
+    "copy_file_range",
+    "sendfile",
     "fsync",
+    "fdatasync",
     "syncfs",
     "ioctl",
+    "flock",
+    "close",
 )
-"""Calls that change what is on a disk, or open what will be changed."""
+"""Calls that change what is on a disk, or open, lock or close what is changed."""
 
-_CALL = re.compile(r"^(\d+)\s+(\w+)\((.*)$")
+_CALL = re.compile(r"^(?:(\d+)\s+)?(\w+)\((.*)$")
+_DESCRIPTOR = re.compile(r"\d+<([^>]*)>")
+_OPENED = re.compile(r" = (\d+)<[^>]*>$")
+_QUERIES = ("TCGETS", "FIOCLEX", "FIONBIO")
+"""What Python asks of every file it opens."""
+_TIMEOUT = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One system call of a run."""
+
+    name: str
+    number: int
+    """Which of its name, as ``when=`` of strace counts: from 1, in each thread."""
+    text: str
+    """Arguments and result, as strace shows them."""
+    reads: bool
+    """Opens what is there, or closes it: it changes nothing."""
+    first: bool = True
+    """Made by the thread the command began with."""
+
+    def __str__(self) -> str:
+        """Return the call for messages."""
+        return f"{self.name} #{self.number}: {self.text[:200]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Injection:
-    """One run of the command with one call killed or failed."""
+    """One run of the command with something done to one call."""
 
-    call: str
-    number: int
-    """Which of the calls of this name, in the process that makes them."""
     fired: bool
     returncode: int
+    """Of the command; negative for the signal that ended it."""
     output: str
 
 
 class Strace:
-    """Runs one command under strace; skips the test where there is none."""
+    """Runs commands under strace; skips the test where there is none.
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    ``folder`` is for logs, ``environ`` is what commands get. ``also`` are further
+    injections that hold in every run, like ``renameat2:error=ENOSYS``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        environ: Mapping[str, str],
+        *,
+        cwd: Path,
+        also: Sequence[str] = (),
+    ) -> None:
         if shutil.which("strace") is None:
             _give_up("there is no `strace`")
         self._folder = folder
         self._environ = dict(environ)
-        self._count = 0
+        self._cwd = cwd
+        self._also = [part for one in also for part in ("-e", f"inject={one}")]
+        self._always = [one.partition(":")[0] for one in also]
+        self._count = itertools.count()
 
-    def count(self, command: Sequence[str], below: Path) -> Counter[tuple[str, int]]:
-        """Run the command; return the calls that concern ``below``, by number.
+    def calls(
+        self, command: Sequence[str], *below: Path, follow: bool = False
+    ) -> list[Call]:
+        """Run the command; return its calls that concern ``below``, in their order.
 
-        Counted as strace counts for an injection: by name, in each process. The
-        first process's calls only, so commands should do their work in one thread.
+        Of its first thread only; with ``follow`` of all threads and processes, and of
+        calls with one number that which was made first, since it is the one to be hit.
         """
         log = self._log()
-        done = self._strace(command, log, "-y", "-e", f"trace={','.join(MUTATING)}")
+        traced = ["-y", "-e", f"trace={','.join(MUTATING)}"]
+        done = self._strace(command, log, *traced, follow=follow)
         assert done.returncode == 0, done.stdout + done.stderr
-        first = ""
-        numbers: Counter[str] = Counter()
-        found: Counter[tuple[str, int]] = Counter()
-        for line in log.read_text(errors="replace").splitlines():
-            match = _CALL.match(line)
-            if match is None:
-                continue
-            process, call, rest = match.groups()
-            first = first or process
-            if process != first:
-                continue
-            numbers[call] += 1
-            reading = call == "openat" and "O_CREAT" not in rest
-            if str(below) in rest and not reading:
-                found[call, numbers[call]] += 1
-        return found
+        lines = log.read_text(errors="replace").splitlines()
+        prefixes = tuple(str(folder) for folder in below)
+        return list(_concerning(_first_hits(_parse(lines)), prefixes))
 
-    def kill(self, command: Sequence[str], call: str, number: int) -> Injection:
-        """Run the command and kill it as it enters a call."""
-        return self._inject(command, call, number, "signal=SIGKILL")
+    def run(self, command: Sequence[str]) -> Injection:
+        """Run the command with nothing but what is injected always."""
+        if not self._also:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_TIMEOUT,
+                env=self._environ,
+                cwd=self._cwd,
+            )
+        else:
+            traced = f"trace={','.join(self._always)}"
+            done = self._strace(command, self._log(), "-e", traced)
+        return Injection(
+            fired=False, returncode=done.returncode, output=done.stdout + done.stderr
+        )
+
+    def signal(
+        self, command: Sequence[str], call: Call, name: str, *, follow: bool = False
+    ) -> Injection:
+        """Run the command and send it ``name``, like ``SIGKILL``, as it enters a call.
+
+        ``SIGKILL`` keeps the call from being made; others come when it is done.
+        """
+        return self._inject(command, call, f"signal={name}", f"--- {name} ", follow)
 
     def fail(
-        self, command: Sequence[str], call: str, number: int, error: str
+        self, command: Sequence[str], call: Call, error: str, *, follow: bool = False
     ) -> Injection:
         """Run the command and let a call fail with ``error``, like ``ENOSPC``."""
-        return self._inject(command, call, number, f"error={error}")
+        return self._inject(command, call, f"error={error}", f"{call.name}(", follow)
 
     def _inject(
-        self, command: Sequence[str], call: str, number: int, what: str
+        self,
+        command: Sequence[str],
+        call: Call,
+        what: str,
+        mark: str,
+        follow: bool,
     ) -> Injection:
         log = self._log()
-        done = self._strace(
-            command, log, "-e", f"inject={call}:{what}:when={number}"
-        )
-        text = log.read_text(errors="replace")
+        options = ["-e", f"trace={','.join([call.name, *self._always])}"]
+        options += ["-e", f"inject={call.name}:{what}:when={call.number}"]
+        done = self._strace(command, log, *options, follow=follow)
+        lines = log.read_text(errors="replace").splitlines()
         log.unlink()
+        end = "(INJECTED)" if "error" in what else ""
+        killed = done.returncode == -9 and "SIGKILL" in what
         return Injection(
-            call=call,
-            number=number,
-            fired="(INJECTED)" in text or "+++ killed by SIGKILL +++" in text,
+            fired=killed or any(mark in line and end in line for line in lines),
             returncode=done.returncode,
             output=done.stdout + done.stderr,
         )
 
     def _log(self) -> Path:
-        self._count += 1
-        return self._folder / f"strace{self._count}.log"
+        return self._folder / f"strace{next(self._count)}.log"
 
     def _strace(
-        self, command: Sequence[str], log: Path, *options: str
+        self, command: Sequence[str], log: Path, *options: str, follow: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        traced = ["-e", f"trace={','.join(MUTATING)}"] if "-y" not in options else []
+        threads = ["-f"] if follow else []
         return subprocess.run(
-            ["strace", "-f", "-qq", "-o", str(log), *traced, *options, *command],
+            ["strace", *threads, "-qq", "-o", log, *options, *self._also, *command],
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=_TIMEOUT,
             env=self._environ,
+            cwd=self._cwd,
         )
+
+
+def _parse(lines: Sequence[str]) -> Iterator[Call]:
+    numbers: Counter[tuple[str, str]] = Counter()
+    written: set[tuple[str, str]] = set()
+    beginning: str | None = None
+    for line in lines:
+        match = _CALL.match(line)
+        if match is None:
+            continue
+        thread, name, text = match[1] or "", match[2], match[3]
+        beginning = thread if beginning is None else beginning
+        numbers[thread, name] += 1
+        reads = name == "openat" and "O_CREAT" not in text
+        descriptor = text.partition("<")[0]
+        if name == "openat" and not reads and (opened := _OPENED.search(text)):
+            written.add(("", opened[1]))
+        elif name == "close":
+            reads = ("", descriptor) not in written
+            written.discard(("", descriptor))
+        elif name == "ioctl" and any(query in text for query in _QUERIES):
+            continue
+        yield Call(
+            name=name,
+            number=numbers[thread, name],
+            text=text,
+            reads=reads,
+            first=thread == beginning,
+        )
+
+
+def _first_hits(calls: Iterator[Call]) -> Iterator[Call]:
+    seen: set[tuple[str, int]] = set()
+    for call in calls:
+        if (call.name, call.number) not in seen:
+            seen.add((call.name, call.number))
+            yield call
+
+
+def _concerning(calls: Iterator[Call], prefixes: tuple[str, ...]) -> Iterator[Call]:
+    for call in calls:
+        on_descriptor = _DESCRIPTOR.match(call.text)
+        if on_descriptor is not None:
+            # What is written may name any path.
+            concerns = on_descriptor[1].startswith(prefixes)
+        else:
+            concerns = any(prefix in call.text for prefix in prefixes)
+        if concerns:
+            yield call
 
 
 def _give_up(reason: str) -> NoReturn:
