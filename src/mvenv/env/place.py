@@ -65,7 +65,7 @@ def open_place(
     made = _make_parents(state.place.parent)
     try:
         sweep_scratch(state.place.parent, _PREFIX)
-        holder = None if state.mount_point else _make_holder(state)
+        holder = None if _must_stay(state, clear=clear) else _make_holder(state)
         if holder is None:
             with _in_place(state, clear=clear, fingerprint=fingerprint) as place:
                 yield place
@@ -94,6 +94,15 @@ def check_free(state: EnvironmentState, *, clear: bool) -> None:
             f"`{state.path}` is a virtual environment already",
             hint="`--clear` replaces it with a new one",
         )
+
+
+def _must_stay(state: EnvironmentState, *, clear: bool) -> bool:
+    """Return whether the folder is to be filled and not replaced.
+
+    What a killed run began is finished where it is: only `_claim` can tell whether it
+    is the same, and whether somebody is at it.
+    """
+    return state.mount_point or (state.standing is Standing.HALF_BUILT and not clear)
 
 
 def _make_parents(parent: Path) -> list[Path]:
@@ -161,17 +170,48 @@ class _Beside:
         place = self._state.place
         try:
             if self._state.standing in {Standing.ENVIRONMENT, Standing.HALF_BUILT}:
-                exchange(self.folder, place)
+                self._replace(place)
             else:
                 os.rename(self.folder, place)
         except OSError as error:
             if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
-                raise EnvironmentExists(
-                    f"`{place}` was made by somebody else in the meantime",
-                    hint="look at what is there; `--clear` replaces an environment",
-                ) from error
+                raise _made_meanwhile(place) from error
             fault = SystemFault.from_os_error(error, "cannot put the environment at")
             raise fault from error
+
+    def _replace(self, place: Path) -> None:
+        """Exchange with what was seen there, and with nothing else."""
+        with _begun_by_nobody(self._state):
+            if not self._is_what_was_seen(place):
+                raise _made_meanwhile(place)
+            exchange(self.folder, place)
+            if not self._is_what_was_seen(self.folder):
+                exchange(self.folder, place)
+                raise _made_meanwhile(place)
+
+    def _is_what_was_seen(self, folder: Path) -> bool:
+        seen = folder.lstat()
+        return (seen.st_dev, seen.st_ino) == self._state.identity
+
+
+def _made_meanwhile(place: Path) -> EnvironmentExists:
+    return EnvironmentExists(
+        f"`{place}` was made by somebody else in the meantime",
+        hint="look at what is there; `--clear` replaces an environment",
+    )
+
+
+@contextlib.contextmanager
+def _begun_by_nobody(state: EnvironmentState) -> Iterator[None]:
+    """Keep others from filling the folder in place, or raise where one does."""
+    try:
+        mark = _open_mark(state.place, os.O_RDWR)
+    except FileNotFoundError:
+        yield
+        return
+    with open(mark, "r+b", buffering=0) as stream:
+        _lock(stream, state)
+        yield
 
 
 class _InPlace:
@@ -196,8 +236,7 @@ def _in_place(
 ) -> Iterator[Place]:
     try:
         (state.place / FOLDER).mkdir(exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        mark = os.open(state.place / BUILDING, flags, 0o644)
+        mark = _open_mark(state.place, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         fault = SystemFault.from_os_error(error, "cannot write into the environment")
         raise fault from error
@@ -211,10 +250,18 @@ def _in_place(
         yield _InPlace(state, clear=clear)
 
 
-def _claim(
-    stream: FileIO, state: EnvironmentState, *, clear: bool, fingerprint: str
-) -> None:
-    """Lock the mark and write into it what is being made."""
+def _open_mark(place: Path, flags: int) -> int:
+    """Open the mark, in the folder itself: never what a link leads to."""
+    flags |= os.O_NOFOLLOW | os.O_CLOEXEC
+    folder, _, name = BUILDING.rpartition("/")
+    inside = os.open(place / folder, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return os.open(name, flags, 0o644, dir_fd=inside)
+    finally:
+        os.close(inside)
+
+
+def _lock(stream: FileIO, state: EnvironmentState) -> None:
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -222,7 +269,22 @@ def _claim(
             f"another mvenv is filling `{state.path}`",
             hint="wait until it has ended",
         ) from None
+
+
+def _claim(
+    stream: FileIO, state: EnvironmentState, *, clear: bool, fingerprint: str
+) -> None:
+    """Lock the mark and write into it what is being made."""
+    _lock(stream, state)
+    mark = state.place / BUILDING
+    if not _is_there(stream, mark):
+        # Somebody finished, and took it away, between the opening and the lock.
+        raise _made_meanwhile(state.path)
     started = stream.read().decode(errors="replace").strip()
+    if not started and not clear and not _is_bare(state.place):
+        # The mark is new, and somebody finished since the folder was observed.
+        mark.unlink()
+        raise _made_meanwhile(state.path)
     if started and started != fingerprint and not clear:
         raise EnvironmentExists(
             f"`{state.path}` holds an unfinished environment made from something else",
@@ -232,6 +294,17 @@ def _claim(
     stream.truncate()
     stream.write(fingerprint.encode())
     os.fsync(stream.fileno())
+
+
+def _is_bare(folder: Path) -> bool:
+    return set(os.listdir(folder)) <= {FOLDER, "lost+found"}
+
+
+def _is_there(stream: FileIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _sweep_in_place(folder: Path) -> None:

@@ -13,6 +13,7 @@ from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
 
 __all__ = ["EnvironmentState", "Standing", "is_mount_point", "mount_points", "observe"]
 
+_MARK = BUILDING.rpartition("/")[2]
 _REDIRECT_LIMIT = 4096
 """Bytes of a redirect file: one path."""
 
@@ -41,6 +42,8 @@ class EnvironmentState:
     receipt: Receipt | None
     redirected: bool
     """``path`` was a file that names this folder (PEP 832)."""
+    identity: tuple[int, int] | None
+    """Device and inode of what was seen: a name can mean another folder later."""
 
 
 def observe(folder: Path) -> EnvironmentState:
@@ -61,8 +64,9 @@ def observe(folder: Path) -> EnvironmentState:
 
 def _observe(path: Path, *, redirected: bool) -> EnvironmentState:
     place = Path(os.path.realpath(path)) if path.is_symlink() else path
+    identity = None
     try:
-        mode = place.lstat().st_mode
+        seen = place.lstat()
     except FileNotFoundError:
         standing = Standing.ABSENT
     except NotADirectoryError:
@@ -71,10 +75,11 @@ def _observe(path: Path, *, redirected: bool) -> EnvironmentState:
             hint="choose another folder",
         ) from None
     else:
-        if not stat.S_ISDIR(mode):
+        if not stat.S_ISDIR(seen.st_mode):
             raise EnvironmentExists(
                 f"`{path}` is not a folder", hint="move it away, or choose another name"
             )
+        identity = (seen.st_dev, seen.st_ino)
         standing = _standing(place)
     return EnvironmentState(
         path=path,
@@ -83,6 +88,7 @@ def _observe(path: Path, *, redirected: bool) -> EnvironmentState:
         mount_point=standing is not Standing.ABSENT and is_mount_point(place),
         receipt=read_receipt(place) if standing is Standing.ENVIRONMENT else None,
         redirected=redirected,
+        identity=identity,
     )
 
 
@@ -91,14 +97,22 @@ def _standing(place: Path) -> Standing:
     names = set(os.listdir(place)) - {"lost+found"}
     if not names:
         return Standing.EMPTY
-    if names == {FOLDER} and not os.listdir(place / FOLDER):
-        # Killed between the folder and the mark in it.
+    if names == {FOLDER} and set(os.listdir(place / FOLDER)) <= {_MARK}:
+        # Killed between the folder, the mark in it, and what the mark says.
         return Standing.HALF_BUILT
-    if (place / BUILDING).exists():
+    if _is_begun(place):
         return Standing.HALF_BUILT
     if "pyvenv.cfg" in names:
         return Standing.ENVIRONMENT
     return Standing.FOREIGN
+
+
+def _is_begun(place: Path) -> bool:
+    """Return whether a mark says what is being made; nothing is before it does."""
+    try:
+        return (place / BUILDING).lstat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _follow_redirect(path: Path) -> Path:
