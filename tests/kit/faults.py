@@ -38,6 +38,8 @@ _FILLED = {"lost+found"}
 """What does not count: tests fill disks there."""
 _SPACE = ("ENOSPC", "EIO", "EDQUOT")
 _DENIED = ("EACCES", "EROFS")
+_NEVER_SILENT = frozenset({"fsync", "link", "linkat", "syncfs"})
+"""A full or failing disk is no reason to do it in another way."""
 
 ERRORS = {
     "mkdir": (*_SPACE, *_DENIED),
@@ -277,7 +279,7 @@ class Stage:
             return ["the injection did not fire"]
         standing = self.standing()
         wrong = [*self.judge(ended, standing), *self.check_store()]
-        if ended.returncode == 0 and call.name in {"syncfs", "fsync"}:
+        if ended.returncode == 0 and call.name in _NEVER_SILENT and error in _SPACE:
             wrong.append("silent success")
         if not (call.name in _REMOVING or call.reads):
             # What cannot be removed now is swept by the next run.
