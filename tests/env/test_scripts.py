@@ -11,13 +11,8 @@ from pathlib import Path
 import pytest
 
 from kit.wheels import WheelMaker
-from mvenv.env.scripts import (
-    compose_script,
-    console_script,
-    gui_script,
-    rewrite_shebang,
-    shebang,
-)
+from mvenv.env.scripts import compose_script, shebang
+from mvenv.wheels.launchers import EntryPoint, split_placeholder
 
 ODD_FOLDERS = {
     "plain": "plain",
@@ -76,14 +71,19 @@ def test_scripts_run_wherever_the_interpreter_is(tmp_path: Path, folder: str) ->
     assert run(script, "a b", "$c") == "['a b', '$c']\n"
 
 
+def rewritten(content: bytes, python: str) -> bytes:
+    """Return a ``#!python`` script for an interpreter."""
+    script = split_placeholder(content)
+    assert script is not None
+    return compose_script(python, script.body, script.arguments)
+
+
 @odd_folders
 def test_arguments_reach_the_interpreter(tmp_path: Path, folder: str) -> None:
     python = make_python(tmp_path / folder)
     script = tmp_path / "script"
     script.write_bytes(
-        rewrite_shebang(
-            b"#!python -OO\nimport sys\nprint(sys.flags.optimize)\n", python
-        )
+        rewritten(b"#!python -OO\nimport sys\nprint(sys.flags.optimize)\n", python)
     )
     script.chmod(0o755)
 
@@ -95,7 +95,7 @@ def test_a_declared_encoding_is_kept(tmp_path: Path, folder: str) -> None:
     python = make_python(tmp_path / folder)
     script = tmp_path / "script"
     text = "#!python\n# -*- coding: latin-1 -*-\nprint(ascii('é'))\n"
-    script.write_bytes(rewrite_shebang(text.encode("latin-1"), python))
+    script.write_bytes(rewritten(text.encode("latin-1"), python))
     script.chmod(0o755)
 
     assert run(script) == "'\\xe9'\n"
@@ -112,14 +112,13 @@ def test_a_shebang_that_the_kernel_would_cut_goes_by_the_shell() -> None:
     assert shebang(fits, b"-E").startswith(shell)
 
 
-def test_other_scripts_keep_their_shebang() -> None:
+def test_other_scripts_are_not_rewritten() -> None:
     for content in (b"#!/bin/sh\necho\n", b"", b"\x7fELF"):
-        assert rewrite_shebang(content, "/python") == content
+        assert split_placeholder(content) is None
 
 
 def test_windowed_scripts_get_the_same_interpreter() -> None:
-    assert rewrite_shebang(b"#!pythonw\nx\n", "/python") == b"#!/python\nx\n"
-    assert gui_script("/python", "a", "b") == console_script("/python", "a", "b")
+    assert rewritten(b"#!pythonw\nx\n", "/python") == b"#!/python\nx\n"
 
 
 PIP = next(iter(importlib.metadata.distributions(name="pip")), None)
@@ -154,6 +153,8 @@ def test_launchers_are_pips(
     )
 
     one, two = environment / "bin/one", environment / "bin/two"
-    assert console_script(python, "demo", "Main.run") == one.read_bytes()
-    assert gui_script(python, "demo", "Main") == two.read_bytes()
+    version = sys.version_info[:2]
+    for path, attr in ((one, "Main.run"), (two, "Main")):
+        body = EntryPoint(path.name, "demo", attr).launcher_body(version)
+        assert compose_script(python, body) == path.read_bytes()
     assert run(one) == "\n"

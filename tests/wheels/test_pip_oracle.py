@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from kit.wheels import WheelMaker, escape, sha256_of
-from mvenv.env.scripts import compose_script, console_script, gui_script
+from mvenv.env.scripts import compose_script
 from mvenv.hashes import digest_bytes
 from mvenv.target import Scheme
 from mvenv.wheels.facts import WheelFacts, read_facts, versioned_launchers
@@ -91,11 +91,8 @@ def install_by_us(
                 assert content == b""
             made[row.target] = (content, row.executable)
     version = sys.version_info[:2]
-    for point in versioned_launchers(facts.console, version):
-        content = console_script(python, point.module, point.attr)
-        made[f"{scheme.scripts}/{point.name}"] = (content, True)
-    for point in facts.gui:
-        content = gui_script(python, point.module, point.attr)
+    for point in (*versioned_launchers(facts.console, version), *facts.gui):
+        content = compose_script(python, point.launcher_body(version))
         made[f"{scheme.scripts}/{point.name}"] = (content, True)
     return made
 

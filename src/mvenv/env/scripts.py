@@ -12,15 +12,7 @@ import os
 import re
 import sys
 
-from mvenv.wheels.launchers import EntryPoint, split_placeholder
-
-__all__ = [
-    "compose_script",
-    "console_script",
-    "gui_script",
-    "rewrite_shebang",
-    "shebang",
-]
+__all__ = ["compose_script", "shebang"]
 
 _MAX_SHEBANG = 512 if sys.platform == "darwin" else 127
 """Bytes of a shebang with ``#!`` and newline that every kernel in use takes whole."""
@@ -88,24 +80,3 @@ def compose_script(python: str, body: bytes, arguments: bytes = b"") -> bytes:
         return first + body
     head, _, command = first.partition(b"\n")
     return b"%s\n%s\n%s%s" % (head, line, command, body)
-
-
-def console_script(python: str, module: str, attr: str) -> bytes:
-    """Return the launcher of a console entry point, as pip 26.3 writes it."""
-    return shebang(python) + EntryPoint("", module, attr).launcher_body((3, 9))
-
-
-def gui_script(python: str, module: str, attr: str) -> bytes:
-    """Return the launcher of a GUI entry point: outside Windows, the same."""
-    return console_script(python, module, attr)
-
-
-def rewrite_shebang(content: bytes, python: str) -> bytes:
-    """Return a ``#!python`` or ``#!pythonw`` script for ``python``; others as they are.
-
-    Arguments of the interpreter are kept.
-    """
-    script = split_placeholder(content)
-    if script is None:
-        return content
-    return compose_script(python, script.body, script.arguments)
