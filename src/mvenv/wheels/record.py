@@ -11,12 +11,11 @@ import functools
 import io
 import posixpath
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from mvenv.errors import InvalidWheel
 
-__all__ = ["RecordEntry", "read_record", "record_row", "record_rows"]
+__all__ = ["RecordEntry", "read_record", "record_row"]
 
 STRONG = frozenset(
     {
@@ -110,13 +109,6 @@ def record_row(path: str, sha256: str | None, size: int | None, site: str) -> st
     if sha256 is None or size is None:
         return f"{name},,\n"
     return f"{name},sha256={_encode(sha256)},{size}\n"
-
-
-def record_rows(rows: Iterable[tuple[str, str, int]], site: str) -> str:
-    """Return rows for (path below the environment, sha256 in hexadecimal, size)."""
-    return "".join(
-        [record_row(path, sha256, size, site) for path, sha256, size in rows]
-    )
 
 
 def _relative(path: str, site: str) -> str:
