@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["IMAGES", "allocated", "can_mount", "image", "used_bytes"]
+__all__ = ["IMAGES", "allocated", "can_mount", "flush", "image", "used_bytes"]
 
 IMAGES = {
     "ext4": ("mkfs.ext4", "-q", "-F"),
@@ -57,17 +57,22 @@ def image(kind: str, folder: Path) -> Iterator[Path]:
         file.unlink()
 
 
-def used_bytes(folder: Path) -> int:
-    """Return the bytes in use on the file system of ``folder``, all written out."""
+def flush(folder: Path) -> None:
+    """Write out all that waits to be written on the file system of ``folder``."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         library = ctypes.CDLL(None, use_errno=True)
-        # btrfs frees and counts with a commit's delay.
-        for _ in range(2):
-            if library.syncfs(descriptor):
-                raise SystemExit(os.strerror(ctypes.get_errno()))
+        if library.syncfs(descriptor):
+            raise SystemExit(os.strerror(ctypes.get_errno()))
     finally:
         os.close(descriptor)
+
+
+def used_bytes(folder: Path) -> int:
+    """Return the bytes in use on the file system of ``folder``, all written out."""
+    # btrfs frees and counts with a commit's delay.
+    flush(folder)
+    flush(folder)
     status = os.statvfs(folder)
     return (status.f_blocks - status.f_bfree) * status.f_frsize
 

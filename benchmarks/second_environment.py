@@ -93,7 +93,7 @@ class Bench:
     def time(self, tool: str, target: Path) -> Run:
         """Measure one tool making one new folder, all earlier writes being done."""
         command = self.commands(target)[tool]
-        os.sync()
+        disk.flush(self.folder)
         run = measure(
             command,
             log=self.folder / "output",
