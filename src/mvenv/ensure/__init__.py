@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -193,7 +193,10 @@ class _Ensuring:
             ThreadPoolExecutor(_UNPACKERS, "unpack") as pool,
             # Ended here, and not when a traceback lets go of it: its threads write.
             contextlib.closing(self._fetcher.fetch(requests, folder)) as coming,
+            contextlib.ExitStack() as breaking_off,
         ):
+            # For what ends this from without: signals only reach our own thread.
+            breaking_off.callback(self._break_off, pending)
             try:
                 for came in coming:
                     self._result.fetched += 1
@@ -203,10 +206,8 @@ class _Ensuring:
                     )
             except MvenvError as error:
                 errors.append(error)
-            except BaseException:
-                for future in pending.values():
-                    future.cancel()
-                raise
+            wait(pending.values())
+            breaking_off.pop_all()
         done: dict[NormalizedName, Provided] = {}
         for name, future in pending.items():
             try:
@@ -216,6 +217,12 @@ class _Ensuring:
         if errors:
             raise SeveralErrors.unless_one(_flat(errors))
         return done
+
+    def _break_off(self, pending: Mapping[NormalizedName, Future[StoredWheel]]) -> None:
+        """Let the pool end soon: a build in it may have minutes to go."""
+        for future in pending.values():
+            future.cancel()
+        self._builder.break_off()
 
     def _take_in(self, one: Chosen, came: Fetched, task: Task) -> StoredWheel:
         if came.path.name.endswith(".whl"):

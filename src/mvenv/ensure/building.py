@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -59,6 +60,7 @@ class Builder:
     settings: FetchSettings
     environ: Mapping[str, str]
     reporter: Reporter
+    _broken_off: threading.Event = field(default_factory=threading.Event, init=False)
 
     @cached_property
     def _pip(self) -> Path:
@@ -97,8 +99,13 @@ class Builder:
             settings=self.settings,
             environ=self.environ,
             reporter=self.reporter,
+            broken_off=self._broken_off,
         )
         return wheel, sha256_file(wheel)
+
+    def break_off(self) -> None:
+        """End what is being built in other threads."""
+        self._broken_off.set()
 
     def remember(self, one: Chosen, sha256: str) -> None:
         """Put down which wheel, now in the store, was built from a source."""

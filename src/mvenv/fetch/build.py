@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -49,13 +50,15 @@ def build_wheel(
     settings: FetchSettings,
     environ: Mapping[str, str],
     reporter: Reporter,
+    broken_off: threading.Event | None = None,
 ) -> Path:
     """Build a wheel and return its path in ``folder``, which must exist.
 
     ``source`` is an sdist, a project's folder, or a requirement of `vcs_requirement`.
     ``python`` runs pip from its wheel file ``pip``; nothing is installed into it.
     `BuildError` where it fails, with all output; `OfflineError` where a repository is
-    remote and the settings forbid the network; nothing is left behind.
+    remote and the settings forbid the network; nothing is left behind. ``broken_off``,
+    set by another thread, ends the build.
     """
     requirement, what = _requirement(source, subdirectory)
     _refuse_remote_repository(requirement, settings)
@@ -77,6 +80,7 @@ def build_wheel(
                 arguments,
                 what=what,
                 environment=pip_environment(settings, environ, made),
+                broken_off=broken_off,
             )
         reporter.detail(output)
         return _move_only_wheel(out, folder, what, output)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from mvenv.fetch.urls import file_url_path, redact_text
 __all__ = ["pip_environment", "run_pip", "scratch"]
 
 _SHOWN_LINES = 25
+_GLANCE = 0.2
+"""Seconds between looks whether a build is to be broken off."""
 
 _KEPT_OPTIONS = frozenset(
     f"PIP_{name}"
@@ -141,11 +144,13 @@ def run_pip(
     *,
     what: str,
     environment: Mapping[str, str],
+    broken_off: threading.Event | None = None,
 ) -> str:
     """Run pip and return its output; `BuildError` about ``what`` where it fails.
 
     ``pip`` is its wheel file, or a folder with the unpacked wheel, which starts faster.
-    When this is interrupted, pip and all that it started are stopped first.
+    When this is interrupted, or ``broken_off`` is set by another thread, pip and all
+    that it started are stopped first.
     """
     # -I: neither the current folder nor the user's packages take part.
     command = [python, "-I", str(pip / "pip"), *arguments]
@@ -167,13 +172,24 @@ def run_pip(
         ) from error
     with process:
         try:
-            output = redact_text(process.communicate()[0])
+            output = redact_text(_listen(process, what, broken_off))
         except BaseException:
             _stop(process)
             raise
     if process.returncode:
         raise BuildError(_explained(what, process.returncode, output), output=output)
     return output
+
+
+def _listen(
+    process: subprocess.Popen[str], what: str, broken_off: threading.Event | None
+) -> str:
+    """Return what a process prints; signals only ever reach the main thread."""
+    pause = None if broken_off is None else _GLANCE
+    while broken_off is None or not broken_off.is_set():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=pause)[0]
+    raise BuildError(f"building {what} was broken off")
 
 
 def _explained(what: str, status: int, output: str) -> str:
