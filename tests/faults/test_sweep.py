@@ -71,7 +71,9 @@ def test_any_call_fails(name: str, build_stage: Callable[[str], Stage]) -> None:
 @pytest.mark.parametrize("name", SIGNALS)
 def test_signalled_at_any_call(name: str, build_stage: Callable[[str], Stage]) -> None:
     stage = build_stage(name)
-    points = spread(changing(stage, threads=True), SIGNALS[name])
+    # When a thread's files are closed is not the same in each run.
+    calls = [call for call in changing(stage, threads=True) if call.name != "close"]
+    points = spread(calls, SIGNALS[name])
     kinds = (("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129))
 
     assert (

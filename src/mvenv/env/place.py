@@ -90,6 +90,8 @@ def check_free(state: EnvironmentState, *, clear: bool) -> None:
             " replaces virtual environments",
         )
     if state.standing is Standing.ENVIRONMENT and not clear:
+        # Perhaps made by a run that was killed while it cleaned up.
+        sweep_scratch(state.place.parent, _PREFIX)
         raise EnvironmentExists(
             f"`{state.path}` is a virtual environment already",
             hint="`--clear` replaces it with a new one",
