@@ -351,3 +351,12 @@ def test_help_and_version_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["create", "--help"]) == 0
     assert "--link-mode" in capsys.readouterr().out
     assert run(["creat"]) == 2
+
+
+def test_an_empty_group_name_is_a_mistake(
+    mvenv: Runner, lock: Path, tmp_path: Path
+) -> None:
+    outcome = mvenv("create", tmp_path / "env", "--from", lock, "--only", "")
+
+    assert outcome.code == 2
+    assert not (tmp_path / "env").exists()

@@ -257,3 +257,43 @@ def test_what_cannot_be_proven_or_found_is_refused(
     assert outcome.code in {10, 11, 13}
     assert "Traceback" not in outcome.err
     assert not (tmp_path / "env").exists()
+
+
+@pytest.mark.parametrize(("name", "version"), [("other", "1.0"), ("real", "2.0")])
+def test_a_source_that_makes_something_else_is_refused(
+    mvenv: Runner,
+    make_sdist: SdistMaker,
+    write_pylock: PylockWriter,
+    tmp_path: Path,
+    name: str,
+    version: str,
+) -> None:
+    sdist = make_sdist("real", "1.0")
+    archive = {"path": str(sdist), "hashes": {"sha256": sha256_of(sdist)}}
+    entry = {"name": name, "version": version, "archive": archive}
+    lock = write_pylock(packages=[entry])
+    outcome = mvenv("create", tmp_path / "env", "--from", lock, "--offline")
+
+    assert outcome.code == 14, outcome.err
+    assert "its source makes" in outcome.err
+    assert not (tmp_path / "env").exists()
+
+
+def test_a_root_project_that_setuptools_cannot_know_is_refused(
+    mvenv: Runner,
+    make_wheel: WheelMaker,
+    write_poetry_lock: PoetryLockWriter,
+    tmp_path: Path,
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        '[tool.poetry]\nname = "poem"\nversion = "1"\ndescription = ""\nauthors = []\n'
+    )
+    lock = write_poetry_lock(make_wheel("dep"), path=project / "poetry.lock")
+    options = ("--find-links", tmp_path / "wheels", "--offline")
+    outcome = mvenv("create", tmp_path / "env", "--from", lock, *options)
+
+    assert outcome.code == 14, outcome.err
+    assert "--no-root" in outcome.err or "setuptools" in outcome.err
+    assert not (tmp_path / "env").exists()

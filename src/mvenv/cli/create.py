@@ -35,6 +35,8 @@ def _names(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Split at commas and spaces, as Poetry does."""
+    if any(not value.strip() for value in values):
+        raise click.BadParameter("an empty name")
     return tuple(name for value in values for name in value.replace(",", " ").split())
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvenv.ensure.building import Builder, direct_url
+from mvenv.ensure.building import Builder, check_identity, direct_url
 from mvenv.errors import MvenvError, SeveralErrors
 from mvenv.fetch.download import Fetched, Fetcher, FileRequest
 from mvenv.plan import plan_launchers
@@ -126,6 +126,7 @@ class _Ensuring:
         self, one: Chosen, wheel: StoredWheel, *, shared: bool = True
     ) -> Provided:
         facts = read_facts(wheel.tree, wheel.manifest)
+        check_identity(one, facts.normalized_name, facts.version)
         target = self._builder.target
         version = target.version_info[:2]
         return Provided(

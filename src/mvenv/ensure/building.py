@@ -13,6 +13,7 @@ from mvenv.env.bare import python_in, render
 from mvenv.env.seeds import pip_wheel
 from mvenv.env.skeleton import Skeleton
 from mvenv.env.writing import fill_bare
+from mvenv.errors import BuildError
 from mvenv.fetch.build import build_key, build_wheel, vcs_requirement
 from mvenv.fetch.direct_url import (
     archive_direct_url,
@@ -39,7 +40,7 @@ from mvenv.store.runs import RunFolder
 from mvenv.target import Target
 from mvenv.wheels.launchers import parse_entry_points, split_placeholder
 
-__all__ = ["Builder", "direct_url"]
+__all__ = ["Builder", "check_identity", "direct_url"]
 
 _KIND = "build"
 _FORMAT = 1
@@ -156,7 +157,40 @@ def _identity(file: FileChoice) -> str:
     return f"{algorithm}:{digest}"
 
 
+def check_identity(one: Chosen, name: str, version: str) -> None:
+    """Raise `BuildError` where a source turned out to be something else.
+
+    Back ends may guess: setuptools builds an empty ``UNKNOWN`` from a project that
+    has no ``[build-system]``. Folders and commits may name their version as they like.
+    """
+    from packaging.utils import canonicalize_name
+    from packaging.version import InvalidVersion, Version
+
+    if canonicalize_name(name) != one.name:
+        raise BuildError(
+            f"`{one.name}` was wanted, and its source makes `{name}` {version}",
+            hint="has its pyproject.toml a `[build-system]` that fits its metadata?"
+            + (" `--no-root` leaves the project itself out" if _is_root(one) else ""),
+        )
+    if one.version is None or isinstance(one.source, (DirectoryChoice, VcsChoice)):
+        return
+    try:
+        same = Version(version) == Version(one.version)
+    except InvalidVersion:
+        same = version == one.version
+    if not same:
+        raise BuildError(
+            f"`{one.name}` {one.version} is locked, and its source makes {version}",
+            hint="lock again",
+        )
+
+
+def _is_root(one: Chosen) -> bool:
+    return isinstance(one.source, DirectoryChoice) and one.source.editable
+
+
 def _lifted(one: Chosen, made: EditableInstall, target: Target) -> Provided:
+    check_identity(one, made.name, made.version)
     ending = f"{made.dist_info}/entry_points.txt"
     points = itertools.chain.from_iterable(
         itertools.chain.from_iterable(parse_entry_points(content, path))
