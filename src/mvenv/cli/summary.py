@@ -31,9 +31,9 @@ def summarise(created: Created) -> str:
     ]
     if created.stored_bytes:
         room.append(f"{in_words(created.stored_bytes)} added to the store")
+    where = _shortest(created.path)
     lines = [
-        f"created {_shortest(created.path)} · CPython {created.version}"
-        f" · {created.seconds:.2f} s",
+        f"created {where} · CPython {created.version} · {created.seconds:.2f} s",
         f"  {packages} ({_fetched(created)}) · {' · '.join(ways)}",
         f"  {' · '.join(room)}",
     ]
