@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,11 +93,11 @@ def newest_pip(folder: Path) -> Pip:
     return pip
 
 
-def requirements_of(environment: Path, without: Iterable[str] = ()) -> str:
-    """Return what mvenv installed as requirements with hashes."""
+def requirements_of(environment: Path) -> str:
+    """Return what mvenv installed from wheels as requirements with hashes."""
     receipt = (environment / ".mvenv" / "receipt").read_text().partition("\n")[2]
     return "".join(
         f"{one['name']}=={one['version']} --hash=sha256:{one['wheel']}\n"
         for one in json.loads(receipt)["distributions"]
-        if one["name"] not in without
+        if one["wheel"]
     )

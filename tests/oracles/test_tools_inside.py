@@ -240,8 +240,13 @@ def test_metadata_imports_and_programs_are_as_in_pips(
 
 
 CANNOT_BE_IMPORTED = {
+    "matplotlib_inline": "it needs matplotlib, which the web lock does not have",
     "psycopg_binary": "its own rule: `psycopg` has to be imported first",
 }
 """Top-level modules that do not import alone, in pip's environment neither."""
-WITHOUT_HELP: dict[str, str] = {}
+WITHOUT_HELP = {
+    "fastapi": "it asks for the extra `standard`",
+    "httpx": "it asks for the extra `cli`",
+    "mypyc": "it has no `--help`, and needs setuptools",
+}
 """Programs that do not end well when asked for help, in pip's environment neither."""
