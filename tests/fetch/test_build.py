@@ -471,15 +471,15 @@ def test_keys_tell_builds_apart() -> None:
 @pytest.mark.parametrize(
     ("url", "requirement"),
     [
-        ("https://h/r.git", "git+https://h/r.git@c0"),
-        ("git+https://h/r.git", "git+https://h/r.git@c0"),
-        ("git@h.org:o/r.git", "git+ssh://git@h.org/o/r.git@c0"),
-        ("ssh://git@h.org/o/r.git", "git+ssh://git@h.org/o/r.git@c0"),
-        ("/a b/r", "git+file:///a%20b/r@c0"),
+        ("https://h/r.git", "git+https://h/r.git"),
+        ("git+https://h/r.git", "git+https://h/r.git"),
+        ("git@h.org:o/r.git", "git+ssh://git@h.org/o/r.git"),
+        ("ssh://git@h.org/o/r.git", "git+ssh://git@h.org/o/r.git"),
+        ("/a b/r", "git+file:///a%20b/r"),
     ],
 )
 def test_repositories_by_all_their_names(url: str, requirement: str) -> None:
-    assert vcs_requirement("git", url, "c0") == requirement
+    assert vcs_requirement("git", url, "c0" * 20) == f"{requirement}@{'c0' * 20}"
 
 
 def test_pip_is_told_by_its_environment(tmp_path: Path) -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from mvenv.errors import BuildError, OfflineError, SystemFault
 from mvenv.fetch.pip import pip_environment, run_pip, scratch
 from mvenv.fetch.settings import FetchSettings
-from mvenv.fetch.urls import redact_url, vcs_url
+from mvenv.fetch.urls import redact_url, split_url, vcs_url
 from mvenv.progress import Reporter
 
 __all__ = ["build_key", "build_wheel", "vcs_requirement"]
+
+_COMMIT = re.compile("[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
+"""SHA-1 as git and Mercurial write it, or git's SHA-256."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def build_key(
@@ -35,9 +40,26 @@ def build_key(
 def vcs_requirement(kind: str, url: str, commit: str) -> str:
     """Return the requirement for a commit, like ``git+https://host/repo@commit``.
 
-    ``url`` is what `vcs_url` takes.
+    ``url`` is what `vcs_url` takes. `BuildError` where it is no address, or ``commit``
+    could be something else than one commit: a branch, an option.
     """
-    return f"{kind}+{vcs_url(kind, url)}@{commit}".replace(" ", "%20")
+    shown = redact_url(url)
+    if not _COMMIT.fullmatch(commit):
+        raise BuildError(
+            f"`{commit}` is not the full name of a commit of `{shown}`",
+            hint="lock again with a tool that writes it",
+        )
+    address = vcs_url(kind, url) if _is_address(url) else ""
+    if not split_url(address).scheme:
+        raise BuildError(f"`{shown}` is not the address of a repository")
+    return f"{kind}+{address}@{commit}".replace(" ", "%20")
+
+
+def _is_address(url: str) -> bool:
+    # pip reads the requirement from a file, where a line's end begins an option.
+    if _CONTROL.search(url) or url.startswith("-"):
+        return False
+    return "://" in url or url.startswith("/") or ":" in url.partition("/")[0]
 
 
 def build_wheel(
@@ -115,7 +137,7 @@ def _requirement(source: Path | str, subdirectory: str | None) -> tuple[str, str
 
 
 def _refuse_remote_repository(requirement: str, settings: FetchSettings) -> None:
-    scheme = urlsplit(requirement).scheme.rpartition("+")[2]
+    scheme = split_url(requirement).scheme.rpartition("+")[2]
     if settings.offline and scheme != "file":
         raise OfflineError(
             f"`{redact_url(requirement)}` is needed and not to be fetched",

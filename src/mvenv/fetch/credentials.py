@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
-from urllib.parse import urlsplit
 
 import httpx2
 
 from mvenv.fetch.settings import FetchSettings
-from mvenv.fetch.urls import origin_of, split_userinfo
+from mvenv.fetch.urls import origin_of, split_url, split_userinfo
 
 __all__ = ["CredentialBook"]
 
@@ -86,8 +85,8 @@ class CredentialBook(httpx2.Auth):
         same_host = [one for one in known if origin_of(one) == origin_of(url)]
         if not same_host:
             return None
-        path = urlsplit(url).path
-        best = max(same_host, key=lambda one: _shared(urlsplit(one).path, path))
+        path = split_url(url).path
+        best = max(same_host, key=lambda one: _shared(split_url(one).path, path))
         return known[best]
 
     def _from_netrc(self, url: str) -> _Pair | None:
@@ -113,7 +112,7 @@ class CredentialBook(httpx2.Auth):
                 )
                 self._keyring[origin] = get_keyring_auth(
                     index, username
-                ) or get_keyring_auth(urlsplit(url).netloc, username)
+                ) or get_keyring_auth(split_url(url).netloc, username)
             return self._keyring[origin]
 
 

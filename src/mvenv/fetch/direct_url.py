@@ -9,9 +9,9 @@ import json
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
-from mvenv.fetch.urls import vcs_url
+from mvenv.fetch.urls import split_url, vcs_url
 
 __all__ = [
     "archive_direct_url",
@@ -65,7 +65,7 @@ def strip_credentials(url: str) -> str:
     Kept are environment variables (``${USER}:${PASSWORD}``) and the user ``git``,
     which are no secrets (PEP 610).
     """
-    parts = urlsplit(url)
+    parts = split_url(url)
     userinfo, at, host = parts.netloc.rpartition("@")
     if not at or userinfo == "git" or _VARIABLES.match(userinfo):
         return url

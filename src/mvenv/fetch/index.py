@@ -175,6 +175,8 @@ class Index:
         def attempt() -> tuple[str, str, str]:
             with self._session.stream(url, {"Accept": _ACCEPT}) as response:
                 response.read()
+                # As the specification has it; codecs that servers name may be any.
+                response.encoding = "utf-8"
                 media_type = response.headers.get("Content-Type", "")
                 return response.text, str(response.url), media_type
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
-from urllib.parse import parse_qsl, unquote, urljoin
+from urllib.parse import parse_qsl, unquote
 
 from mvenv.errors import FetchError
-from mvenv.fetch.urls import redact_url
+from mvenv.fetch.urls import join_url, redact_url
 
 __all__ = ["Offer", "Offers", "read_page"]
 
@@ -98,7 +98,7 @@ def _read_html(text: str, url: str) -> Offers:
             href = html.unescape(href)
         if tag.lower() == "base":
             # only the first counts, and it may itself be relative (HTML 4.2.3)
-            base = urljoin(url, href) if base is None else base
+            base = join_url(url, href) if base is None else base
             continue
         filename = _last_part(href)
         if filename:
@@ -115,10 +115,7 @@ def _last_part(href: str) -> str:
 
 
 def _resolve_link(base: str, href: str) -> Offer:
-    try:
-        target, _, fragment = urljoin(base, href).partition("#")
-    except ValueError:  # not a URL; it is reported when it cannot be fetched
-        target, fragment = href, ""
+    target, _, fragment = join_url(base, href).partition("#")
     pairs = ((name.lower(), value.lower()) for name, value in parse_qsl(fragment))
     return Offer(
         filename=_last_part(href),
@@ -136,7 +133,13 @@ def _read_json(text: str, url: str) -> Offers:
         page = json.loads(text)
         files = list(page["files"])
         version = str(page.get("meta", {}).get("api-version", "1.0"))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise FetchError(
             f"`{redact_url(url)}` is not an index page: {type(error).__name__}"
         ) from error
@@ -157,7 +160,7 @@ def _resolve_entry(base: str, file: dict[str, Any]) -> Offer:
     hashes = file.get("hashes")
     return Offer(
         filename=str(file["filename"]),
-        url=urljoin(base, str(file["url"])).partition("#")[0],
+        url=join_url(base, str(file["url"])).partition("#")[0],
         hashes=tuple(
             (str(name).lower(), str(value).lower())
             for name, value in (hashes if isinstance(hashes, dict) else {}).items()

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from mvenv.errors import FetchError, FileNotOffered, HashMismatch
 from mvenv.fetch.index import Index, Place
 from mvenv.fetch.pages import Offer, Offers
-from mvenv.fetch.urls import file_url_path, redact_url
+from mvenv.fetch.urls import file_url_path, redact_url, split_url
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName
@@ -71,7 +70,7 @@ class Search:
             else:
                 self.rejections.append(f"`{request.path}` does not exist")
         if request.url is not None:
-            if urlsplit(request.url).scheme in {"http", "https", "file"}:
+            if split_url(request.url).scheme in {"http", "https", "file"}:
                 yield _own_offer(request, request.url.partition("#")[0])
             else:
                 shown = redact_url(request.url)

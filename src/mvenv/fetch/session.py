@@ -6,6 +6,7 @@ import contextlib
 import email.utils
 import os
 import random
+import re
 import ssl
 import threading
 import time
@@ -92,7 +93,7 @@ class Session:
                 self.check()
                 _raise_for_status(got, url)
                 yield got
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             self.check()
             raise self._explained(error, url) from error
 
@@ -165,17 +166,23 @@ class Session:
             unchecked.verify_mode = ssl.CERT_NONE
             for host in settings.trusted_hosts:
                 mounts[f"all://{host}"] = self._transport(unchecked, host)
-        return httpx2.Client(
-            auth=book,
-            headers={"User-Agent": f"mvenv/{__version__}"},
-            follow_redirects=True,
-            timeout=httpx2.Timeout(settings.timeout),
-            verify=trusted,
-            mounts=mounts,
-            # Proxies of the environment are httpx2's business; without any, its
-            # transport is replaced by the cheaper one.
-            transport=None if _proxies() else self._pooled(trusted),
-        )
+        try:
+            return httpx2.Client(
+                auth=book,
+                headers={"User-Agent": f"mvenv/{__version__}"},
+                follow_redirects=True,
+                timeout=httpx2.Timeout(settings.timeout),
+                verify=trusted,
+                mounts=mounts,
+                # Proxies of the environment are httpx2's business; without any, its
+                # transport is replaced by the cheaper one.
+                transport=None if _proxies() else self._pooled(trusted),
+            )
+        except (ValueError, ImportError, httpx2.InvalidURL) as error:
+            raise FetchError(
+                f"a proxy of the environment cannot be used: {redact_text(str(error))}",
+                hint="look at HTTP_PROXY, HTTPS_PROXY and ALL_PROXY",
+            ) from error
 
     def _transport(self, context: ssl.SSLContext, host: str) -> httpx2.BaseTransport:
         import httpx2
@@ -280,7 +287,7 @@ def _seconds(retry_after: str | None) -> float | None:
     """Return what a ``Retry-After`` header means (RFC 9110, 10.2.3)."""
     if not retry_after:
         return None
-    if retry_after.strip().isdigit():
+    if re.fullmatch(r"\s*[0-9]+\s*", retry_after):
         return float(retry_after)
     try:
         moment = email.utils.parsedate_to_datetime(retry_after)

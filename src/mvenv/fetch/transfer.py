@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,8 @@ class _Transfer:
         etag = response.headers.get("ETag")
         self._etag = etag if etag and not etag.startswith("W/") else None
         length = response.headers.get("Content-Length", "")
-        total = already + int(length) if length.isdigit() else None
+        known = re.fullmatch("[0-9]{1,18}", length) is not None
+        total = already + int(length) if known else None
         if total is not None and self._size is not None and total != self._size:
             raise self._wrong_size(str(total), self._size)
         if self._task is None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
 __all__ = [
     "Userinfo",
     "file_url_path",
     "filename_of",
+    "join_url",
     "origin_of",
     "redact_text",
     "redact_url",
+    "split_url",
     "split_userinfo",
     "vcs_url",
 ]
@@ -54,9 +56,28 @@ def redact_url(url: str) -> str:
     return redact_text(re.split(r"[?#]", url, maxsplit=1)[0])
 
 
+def split_url(url: str) -> SplitResult:
+    """Return the parts of ``url``; all of it as a path where it is no URL.
+
+    What is none (like ``http://[x``) is reported when it cannot be fetched.
+    """
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return SplitResult("", "", url, "", "")
+
+
+def join_url(base: str, link: str) -> str:
+    """Return what ``link`` on the page ``base`` means; itself where that is no URL."""
+    try:
+        return urljoin(base, link)
+    except ValueError:
+        return link
+
+
 def split_userinfo(url: str) -> tuple[str, Userinfo | None]:
     """Return ``url`` without its user information, and that."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     userinfo, at, host = parts.netloc.rpartition("@")
     if not at:
         return url, None
@@ -69,7 +90,7 @@ def split_userinfo(url: str) -> tuple[str, Userinfo | None]:
 
 def origin_of(url: str) -> str:
     """Return scheme, host and port in one spelling."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     port = _port(parts)
     suffix = "" if port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f":{port}"
     return f"{parts.scheme}://{(parts.hostname or '').lower()}{suffix}"
@@ -84,7 +105,7 @@ def _port(parts: SplitResult) -> int | None:
 
 def file_url_path(url: str) -> Path | None:
     """Return the path that a ``file:`` URL names, `None` for any other URL."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
         return None
     # With it come HTTP, TLS and e-mail, for which a warm run has no use.
@@ -95,7 +116,7 @@ def file_url_path(url: str) -> Path | None:
 
 def filename_of(url: str) -> str:
     """Return the last part of a URL's path, decoded."""
-    return unquote(urlsplit(url).path.rpartition("/")[2])
+    return unquote(split_url(url).path.rpartition("/")[2])
 
 
 def vcs_url(kind: str, url: str) -> str:
