@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -121,21 +122,20 @@ class Console:
     def result(self, text: str, value: dict[str, Any]) -> None:
         """Print what came out: text for people, one JSON object for programs."""
         if self.as_json:
-            value = {**value, "warnings": self.warnings}
-            click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+            click.echo(_as_json({**value, "warnings": self.warnings}))
         elif self.verbosity >= 0:
-            click.echo(text)
+            click.echo(_as_text(text), color=_colour())
 
     def error(self, error: MvenvError) -> None:
         """Print an error: what happened, what was kept, what to do next."""
         if self.as_json:
             value = {"error": _error_value(error), "warnings": self.warnings}
-            click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+            click.echo(_as_json(value))
             return
         for line in _error_lines(error):
             self._line(line)
 
-    @contextmanager
+    @contextlib.contextmanager
     def task(
         self, label: str, total: int | None, unit: Unit = Unit.BYTES
     ) -> Iterator[Task]:
@@ -158,7 +158,7 @@ class Console:
                     self._files = outer
                     step.end()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _bars(self) -> Iterator[Progress]:
         """Give the one live display; further pieces of work are rows in it."""
         with self._lock:
@@ -174,13 +174,30 @@ class Console:
                 self._progress = None
 
     def _line(self, text: str) -> None:
-        with self._lock:
+        text = _as_text(text)
+        # A terminal that went away, or a full disk behind it, stops no work.
+        with self._lock, contextlib.suppress(OSError):
             if self._progress is not None:
                 from rich.text import Text
 
                 self._progress.console.print(Text.from_ansi(text))
             else:
-                click.echo(text, err=True)
+                click.echo(text, err=True, color=_colour())
+
+
+def _as_text(text: str) -> str:
+    """Return ``text`` as every stream takes it: paths may be no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _as_json(value: dict[str, Any]) -> str:
+    # ASCII, so that what is no UTF-8 comes out of a JSON parser as it is here.
+    return json.dumps(value, indent=2)
+
+
+def _colour() -> bool | None:
+    """Return whether text may be coloured; `None`: where a terminal reads it."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 def _new_progress() -> Progress:

@@ -19,6 +19,7 @@ from mvenv.cli.settings import (
     store_options,
 )
 from mvenv.cli.summary import summarise
+from mvenv.errors import SystemFault
 from mvenv.link.modes import LinkPolicy
 
 __all__ = ["create_command"]
@@ -64,6 +65,15 @@ def _flag(
 ) -> Callable[[_Command], _Command]:
     variable = f"MVENV_{name.strip('-').replace('-', '_').upper()}"
     return click.option(name, is_flag=True, envvar=variable, help=help)
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise SystemFault(
+            "the current folder is not there any more", hint="go to another one"
+        ) from error
 
 
 @click.command("create")
@@ -133,7 +143,7 @@ def create_command(console: Console, /, **options: Any) -> None:
     request = CreateRequest(
         folder=options["env_dir"],
         lockfile=options["lockfile"],
-        start=Path.cwd(),
+        start=_current_folder(),
         python=options["python"],
         groups=GroupOptions(
             with_groups=options["with"],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mvenv.cli.console import Console
+from mvenv.errors import StoreError
 
 if TYPE_CHECKING:
     from mvenv.fetch.settings import FetchSettings
@@ -56,11 +57,17 @@ def store_options(command: _Command) -> _Command:
 def store_folder(options: Mapping[str, Any]) -> Path:
     """Return the store's folder, absolute."""
     folder: Path | None = options["store"]
-    if folder is None:
-        import platformdirs
+    try:
+        if folder is None:
+            import platformdirs
 
-        folder = Path(platformdirs.user_data_dir("mvenv", appauthor=False))
-    return folder.expanduser().absolute()
+            folder = Path(platformdirs.user_data_dir("mvenv", appauthor=False))
+        return folder.expanduser().absolute()
+    except RuntimeError as error:
+        raise StoreError(
+            "there is no home folder to have the store in",
+            hint="name a folder with `--store` or MVENV_STORE",
+        ) from error
 
 
 def fetch_options(command: _Command) -> _Command:
