@@ -16,7 +16,7 @@ from kit.lockfiles import PylockWriter
 from kit.snapshots import Entry, tree_snapshot
 from kit.strace import Call, Injection, Strace
 from kit.wheels import WheelMaker
-from mvenv.env.receipt import BUILDING, read_receipt
+from mvenv.env.receipt import BUILDING, FOLDER, read_receipt
 from mvenv.hashes import sha256_file
 from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreKey, StoreLayout
@@ -332,7 +332,8 @@ class Stage:
         folder = self.environment
         if not os.path.lexists(folder) or set(os.listdir(folder)) <= _FILLED:
             return "absent"
-        if (folder / BUILDING).exists():
+        begun = list(tree_snapshot(folder)) == [FOLDER]
+        if begun or (folder / BUILDING).exists():
             return "building"
         if self.old and tree_snapshot(folder) == self.old:
             return "old"
