@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvenv import __version__
-from mvenv.apply import Application, Applied, Origin, StaleWheels
+from mvenv.apply import Application, Applied, Origin
 from mvenv.ensure import Builder, Ensured, ensure
 from mvenv.env.bare import VenvOptions, check_path, render
 from mvenv.env.clearing import check_apart, check_disposable
@@ -33,7 +33,7 @@ from mvenv.progress import Reporter
 from mvenv.selection import GroupOptions, Selection, select
 from mvenv.selection.addition import with_wheel
 from mvenv.selection.model import ArchiveChoice, DirectoryChoice, IndexChoice
-from mvenv.store.entries import WheelStore
+from mvenv.store.entries import StaleWheels, WheelStore
 from mvenv.store.layout import StoreLayout, open_layout, store_key
 from mvenv.store.runs import RunFolder
 from mvenv.target import Target
@@ -183,16 +183,16 @@ class _Making:
         ):
             builder = self._builder(run)
             for _ in range(_ATTEMPTS):
-                ensured = ensure(
-                    selection,
-                    store=store,
-                    run=run,
-                    fetcher=fetcher,
-                    builder=builder,
-                    reporter=self.reporter,
-                )
-                application = self._application(ensured, store, run)
                 try:
+                    ensured = ensure(
+                        selection,
+                        store=store,
+                        run=run,
+                        fetcher=fetcher,
+                        builder=builder,
+                        reporter=self.reporter,
+                    )
+                    application = self._application(ensured, store, run)
                     return application, ensured, application.carry_out()
                 except StaleWheels as stale:
                     _mend(stale, store, self.reporter)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvenv import __version__
-from mvenv.apply.filling import Filled, StaleWheels, fill
+from mvenv.apply.filling import Filled, fill
 from mvenv.env.bare import BareEnvironment, python_in
 from mvenv.env.place import Place, open_place
 from mvenv.env.receipt import Receipt, read_receipt, write_receipt
@@ -25,7 +25,7 @@ from mvenv.store.registry import Root, new_id, register, unregister
 from mvenv.store.runs import RunFolder
 from mvenv.target import Target
 
-__all__ = ["Application", "Applied", "Origin", "StaleWheels"]
+__all__ = ["Application", "Applied", "Origin"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,19 +15,11 @@ from mvenv.errors import LinkError, SystemFault
 from mvenv.link.modes import LinkMode
 from mvenv.link.tree import FolderLinks, Linker, Tally, Unlinked
 from mvenv.plan.model import Plan, PlannedRecord
-from mvenv.store.entries import StoredWheel, WheelStore
+from mvenv.store.entries import StaleWheels, StoredWheel, WheelStore
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.record import record_row
 
-__all__ = ["Filled", "StaleWheels", "fill"]
-
-
-class StaleWheels(Exception):
-    """Stored files are not what they must be; nothing of them was linked."""
-
-    def __init__(self, keys: frozenset[str]) -> None:
-        super().__init__(", ".join(sorted(keys)))
-        self.keys = keys
+__all__ = ["Filled", "fill"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

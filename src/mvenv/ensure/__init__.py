@@ -26,7 +26,7 @@ from mvenv.selection.model import (
     Selection,
     VcsChoice,
 )
-from mvenv.store.entries import StoredWheel, WheelStore
+from mvenv.store.entries import StaleWheels, StoredWheel, WheelStore
 from mvenv.store.layout import store_key
 from mvenv.store.runs import RunFolder, sweep
 from mvenv.wheels.facts import read_facts, versioned_launchers
@@ -97,7 +97,7 @@ class _Ensuring:
         for one in distributions:
             wheel = self._present(one)
             if wheel is not None:
-                ready[one.name] = self._provide(one, wheel)
+                ready[one.name] = self._provide_present(one, wheel)
             elif isinstance(one.source, (IndexChoice, ArchiveChoice)):
                 wanted[one.name] = _first(one.source)
         by_name = {one.name: one for one in distributions}
@@ -121,6 +121,18 @@ class _Ensuring:
 
     def _find(self, sha256: str | None) -> StoredWheel | None:
         return self._store.find(store_key(sha256)) if sha256 else None
+
+    def _provide_present(self, one: Chosen, wheel: StoredWheel) -> Provided:
+        """Provide what was right when it was taken in.
+
+        `StaleWheels` where it is so no more.
+        """
+        try:
+            return self._provide(one, wheel)
+        except MvenvError:
+            if self._store.verify(wheel):
+                raise StaleWheels(frozenset({wheel.key})) from None
+            raise
 
     def _provide(
         self, one: Chosen, wheel: StoredWheel, *, shared: bool = True

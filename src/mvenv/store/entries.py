@@ -18,7 +18,7 @@ from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.runs import RunFolder, discard
 from mvenv.wheels.manifest import Manifest, ManifestFile
 
-__all__ = ["FileFault", "Mending", "StoredWheel", "WheelStore"]
+__all__ = ["FileFault", "Mending", "StaleWheels", "StoredWheel", "WheelStore"]
 
 MANIFEST = "MANIFEST"
 SYNCED = "synced"
@@ -57,6 +57,14 @@ class Mending:
     """Files whose bytes were not the manifest's."""
     kept: Path | None
     """Where the changed files are now."""
+
+
+class StaleWheels(Exception):
+    """Stored files are not what they must be; nothing of them was used."""
+
+    def __init__(self, keys: frozenset[str]) -> None:
+        super().__init__(", ".join(sorted(keys)))
+        self.keys = keys
 
 
 class WheelStore:
@@ -174,7 +182,7 @@ class WheelStore:
                 seen = path.lstat()
                 regular = stat.S_ISREG(seen.st_mode)
                 right = regular and digest_file(path).sha256 == file.sha256
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 right = False
             if not right:
                 faults.append(FileFault(file=file, content=True))
@@ -213,8 +221,8 @@ class WheelStore:
     def _set_aside(self, key: StoreKey) -> Path | None:
         """Take a damaged entry out; return where its changed files were kept.
 
-        They may be the only copy of somebody's edit. Without a manifest nothing
-        tells which files those are, so all are kept.
+        They may be the only copy of somebody's edit, as may what was added. Without a
+        manifest nothing tells which files those are, so all are kept.
         """
         final = self.layout.entry(key)
         kept = self.layout.rescued / f"{key[:16]}-{time.time_ns()}"
@@ -222,16 +230,15 @@ class WheelStore:
         if wheel is None:
             os.rename(final, kept)
             return kept
-        rescued = False
-        for fault in self.verify(wheel):
-            path = wheel.tree / fault.file.path
-            if fault.content and path.is_file() and path.stat().st_size:
-                place = kept / fault.file.path
+        changed = {one.file.path for one in self.verify(wheel) if one.content}
+        right = {file.path for file in wheel.manifest.files} - changed
+        for path in _files_below(wheel.tree):
+            if path not in right and (wheel.tree / path).lstat().st_size:
+                place = kept / path
                 place.parent.mkdir(parents=True, exist_ok=True)
-                os.link(path, place, follow_symlinks=False)
-                rescued = True
+                os.rename(wheel.tree / path, place)
         discard(self.layout, final)
-        return kept if rescued else None
+        return kept if kept.exists() else None
 
     def fresh_inode(self, wheel: StoredWheel, path: str, run: RunFolder) -> None:
         """Give a stored file an inode of its own, since its old one is full.
@@ -255,6 +262,14 @@ class WheelStore:
             copy.chmod(file.mode)
             os.utime(copy, ns=(file.mtime_ns, file.mtime_ns))
             os.replace(copy, place)
+
+
+def _files_below(tree: Path) -> Iterator[str]:
+    """Yield what is no folder, also in folders where the wheel has none."""
+    for folder, names, files in os.walk(tree):
+        links = [name for name in names if os.path.islink(os.path.join(folder, name))]
+        for name in (*files, *links):
+            yield os.path.relpath(os.path.join(folder, name), tree)
 
 
 _FRESH_ENOUGH = 100

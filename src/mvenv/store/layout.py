@@ -109,8 +109,12 @@ def open_layout(root: Path) -> StoreLayout:
 
 
 def _is_complete(root: Path) -> bool:
-    # FORMAT is written last, so one look is enough on every later run.
-    return (root / "FORMAT").exists()
+    # One look is enough on every later run. All but `wheels/` and `envs/` may be
+    # deleted by whoever wants room, and those too are only made anew.
+    try:
+        return {"FORMAT", *_FOLDERS} <= set(os.listdir(root))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _make(root: Path) -> None:
@@ -118,6 +122,10 @@ def _make(root: Path) -> None:
         raise StoreError(f"`{root}` is not a folder")
     root.mkdir(mode=0o755, parents=True, exist_ok=True)
     _check_owner(root)
+    if (root / "FORMAT").exists():
+        _check_format(root)
+        _make_folders(root)
+        return
     foreign = {entry.name for entry in root.iterdir()}
     # FORMAT too: another run may have finished making the store since we looked.
     foreign -= {*_FOLDERS, "CACHEDIR.TAG", ".gitignore", "lost+found", "FORMAT"}
@@ -126,11 +134,15 @@ def _make(root: Path) -> None:
             f"`{root}` holds other things already: {', '.join(sorted(foreign)[:3])}",
             hint="give the store a folder of its own",
         )
-    for name in _FOLDERS:
-        (root / name).mkdir(mode=0o755, exist_ok=True)
+    _make_folders(root)
     replace_bytes(root / "CACHEDIR.TAG", _CACHEDIR_TAG)
     replace_bytes(root / ".gitignore", b"*\n")
     replace_bytes(root / "FORMAT", b"mvenv store %d\n" % FORMAT)
+
+
+def _make_folders(root: Path) -> None:
+    for name in _FOLDERS:
+        (root / name).mkdir(mode=0o755, exist_ok=True)
 
 
 def _check_owner(root: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import os
+import secrets
 import shutil
 import threading
 from pathlib import Path
@@ -15,7 +15,6 @@ from mvenv.store.layout import StoreLayout
 
 __all__ = ["RunFolder", "discard", "sweep"]
 
-_counter = itertools.count()
 _HOUR = 3600 * 10**9
 """Nanoseconds: nobody takes that long to write one record."""
 
@@ -35,7 +34,8 @@ class RunFolder(ScratchFolder):
 
 def discard(layout: StoreLayout, path: Path) -> None:
     """Delete a folder of the store: renamed into the trash, then removed."""
-    grave = layout.trash / f"{path.name}.{os.getpid()}.{next(_counter)}"
+    # Process numbers are the same in every container that uses this store.
+    grave = layout.trash / f"{path.name}.{secrets.token_hex(8)}"
     os.rename(path, grave)
     shutil.rmtree(grave, ignore_errors=True)
 

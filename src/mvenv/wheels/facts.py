@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvenv.errors import InvalidWheel, SystemFault
+from mvenv.errors import DamagedEntry, InvalidWheel, SystemFault
+from mvenv.hashes import digest_bytes
 from mvenv.wheels.launchers import (
     PLACEHOLDER,
     EntryPoint,
@@ -60,8 +61,9 @@ class WheelFacts:
 def read_facts(tree: Path, manifest: Manifest) -> WheelFacts:
     """Return the facts of the wheel unpacked in ``tree``.
 
-    `InvalidWheel` where its metadata or entry points are not valid, `SystemFault`
-    where a file cannot be read.
+    `InvalidWheel` where its metadata or entry points are not valid, `DamagedEntry`
+    where a script to rewrite is not the manifest's, `SystemFault` where a file cannot
+    be read.
     """
     from packaging.utils import canonicalize_name
 
@@ -111,22 +113,24 @@ def _entry_points(
 
 
 def _rewritten_scripts(
-    tree: Path, paths: Iterable[str], points: frozenset[str]
+    tree: Path, files: Mapping[str, ManifestFile], points: frozenset[str]
 ) -> dict[str, ScriptBody]:
     found = {}
-    for path in paths:
+    for path, file in files.items():
         top, _, below = path.partition("/")
         if not top.endswith(".data") or not below.startswith("scripts/"):
             continue
         if is_launcher_name(os.path.basename(path), points):
             continue
         with open(f"{tree}/{path}", "rb") as stream:
-            start = stream.read(len(PLACEHOLDER))
-            script = (
-                split_placeholder(start + stream.read())
-                if (start == PLACEHOLDER)
-                else None
-            )
+            content = stream.read(len(PLACEHOLDER))
+            if content != PLACEHOLDER:
+                continue
+            content += stream.read()
+        # What is linked is checked as it is linked; this is written from memory.
+        if digest_bytes(content).sha256 != file.sha256:
+            raise DamagedEntry(f"`{tree}/{path}` is not what its manifest says")
+        script = split_placeholder(content)
         if script is not None:
             found[path] = script
     return found

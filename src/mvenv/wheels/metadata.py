@@ -42,11 +42,11 @@ class WheelName(NamedTuple):
 
 def parse_wheel_name(filename: str) -> WheelName:
     """Return name and version; `InvalidWheel` where it is no wheel's file name."""
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+    from packaging.utils import parse_wheel_filename
 
     try:
         name, version, _, _ = parse_wheel_filename(filename)
-    except InvalidWheelFilename as error:
+    except ValueError as error:  # also for numbers of thousands of digits
         raise InvalidWheel("its file name is not that of a wheel") from error
     return WheelName(name, version)
 
@@ -119,13 +119,13 @@ def check_wheel(said: WheelName, dist_info: str, metadata: bytes, wheel: bytes) 
 
 def _agrees(value: str, said: WheelName, field: str) -> bool:
     from packaging.utils import canonicalize_name
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     if field == "Name":
         return canonicalize_name(value) == said.name
     try:
         return Version(value) == said.version
-    except InvalidVersion:
+    except ValueError:
         return False
 
 
@@ -148,18 +148,18 @@ def _check_dist_info(said: WheelName, dist_info: str) -> None:
 
 
 def _is_other_version(text: str, said: WheelName) -> bool:
-    from packaging.version import InvalidVersion, Version
+    from packaging.version import Version
 
     try:
         return Version(text) != said.version
-    except InvalidVersion:
+    except ValueError:
         return False
 
 
 def _check_wheel_version(wheel: bytes, member: str) -> None:
     text = parse_headers(wheel, member).get("wheel-version", "")
     major, _, _ = text.partition(".")
-    if not major.isdecimal():
+    if not re.fullmatch("[0-9]{1,9}", major):
         raise InvalidWheel(f"`{member}` has no valid `Wheel-Version`", member=member)
     # "A wheel installer should warn if Wheel-Version is greater than the version it
     # supports, and must fail if Wheel-Version has a greater major version."

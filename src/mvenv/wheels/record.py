@@ -33,6 +33,7 @@ STRONG = frozenset(
 sha1 and sha224 are not permitted": rows with those are taken as rows without."""
 
 _NEEDS_QUOTES = re.compile(r'[,"\r\n]')
+_SIZE = re.compile("[0-9]{1,18}")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -90,7 +91,7 @@ def _canonical(path: str) -> str:
 def _entry(row: list[str], member: str) -> RecordEntry:
     algorithm, _, digest = row[1].strip().partition("=")
     size = row[2].strip()
-    if size and not size.isdecimal():
+    if size and not _SIZE.fullmatch(size):
         raise InvalidWheel(
             f"`{member}` has no valid size for `{row[0]}`", member=row[0]
         )
