@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -304,3 +305,16 @@ def test_the_65000th_link_of_an_ext4_file_is_reported_as_full(
 
     assert [one.file for one in linker.tally.full] == [file]
     assert list((folder / "env").iterdir()) == []
+
+
+def test_where_nothing_can_be_made_there_is_no_mode(
+    filesystems: Filesystems, tmp_path: Path
+) -> None:
+    target = filesystems.folder("ext4")
+    subprocess.run(["chattr", "+i", str(target)], check=True)
+    try:
+        with pytest.raises(PermissionError):
+            probe(tmp_path, target)
+    finally:
+        subprocess.run(["chattr", "-i", str(target)], check=True)
+    assert os.listdir(tmp_path) == []

@@ -35,7 +35,7 @@ def probe(
     Both folders must be writable; nothing is left in them. ``same_owner`` says that
     the files belong to who makes the environment: hard links across owners are
     refused, since the owner could rewrite the other's code. `OSError` where the disk
-    itself refuses.
+    itself refuses, and where not even copying works: private files need that always.
     """
     name = f"{PROBE}{secrets.token_hex(6)}"
     origin = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -88,7 +88,7 @@ def _try_mode(mode: LinkMode, name: str, origin: int, destination: int) -> str:
         else:
             copy_file(name, new, origin, destination, mode=0o644, mtime_ns=0)
     except OSError as error:
-        if error.errno not in NEXT_MODE:
+        if mode is LinkMode.COPY or error.errno not in NEXT_MODE:
             raise
         return _words(mode, error)
     try:
