@@ -157,6 +157,7 @@ def test_a_quota(filesystems: Filesystems) -> None:
     assert SYSTEM_FAULT in codes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cold", "clear"])
 def test_few_descriptors(name: str, build_stage: Callable[[str], Stage]) -> None:
     stage = build_stage(name)
@@ -169,6 +170,7 @@ def test_few_descriptors(name: str, build_stage: Callable[[str], Stage]) -> None
     assert codes[-1] == 0
 
 
+@pytest.mark.slow
 def test_small_files_only(build_stage: Callable[[str], Stage]) -> None:
     stage = build_stage("fetch")
 
