@@ -64,8 +64,8 @@ def make_plan(
 ) -> Plan:
     """Return the plan that installs ``distributions``, in the lockfile's order.
 
-    Where two ship one path with different content the later wins, as it would with
-    pip, and the plan says so. ``reserved`` are the bare environment's own paths,
+    Where two ship one path with different content the later wins, and the plan says
+    so. ``reserved`` are the bare environment's own paths,
     ``aliases`` its links to folders (``lib64``) and what they point to.
     `PlanConflict` where no order could meet all wishes.
     """
