@@ -240,6 +240,7 @@ def test_metadata_imports_and_programs_are_as_in_pips(
 
 
 CANNOT_BE_IMPORTED = {
+    "adbc_driver_duckdb": "part of duckdb; it needs adbc_driver_manager, not locked",
     "matplotlib_inline": "it needs matplotlib, which the web lock does not have",
     "psycopg_binary": "its own rule: `psycopg` has to be imported first",
 }
@@ -247,6 +248,11 @@ CANNOT_BE_IMPORTED = {
 WITHOUT_HELP = {
     "fastapi": "it asks for the extra `standard`",
     "httpx": "it asks for the extra `cli`",
+    "jupyter-labhub": "it needs jupyterhub",
     "mypyc": "it has no `--help`, and needs setuptools",
+    "plotly_get_chrome": "it prints its help and ends with 1",
+    "pyftmerge": "it does not know `--help`",
+    "ttx": "it does not know `--help`, prints its help and ends with 2",
+    "zarr": "it asks for the extra `cli`",
 }
 """Programs that do not end well when asked for help, in pip's environment neither."""
