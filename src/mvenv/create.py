@@ -22,7 +22,6 @@ from mvenv.env.skeleton import Skeleton, load_skeleton
 from mvenv.env.state import EnvironmentState, observe
 from mvenv.errors import LockfileError, StoreError
 from mvenv.fetch.download import Fetcher
-from mvenv.hashes import sha256_file
 from mvenv.interpreters import find_interpreter, inspect_interpreter
 from mvenv.link.modes import LinkMode, LinkPolicy, PassedOver
 from mvenv.link.tree import Tally
@@ -152,7 +151,7 @@ def create(request: CreateRequest, reporter: Reporter) -> Created:
         request=request,
         reporter=reporter,
         state=state,
-        origin=Origin(path=lockfile.path, sha256=sha256_file(lockfile.path)),
+        origin=Origin(path=lockfile.path, sha256=lockfile.sha256),
         layout=layout,
         target=target,
         skeleton=load_skeleton(target, memory=layout.interpreters),

@@ -11,8 +11,9 @@ import pytest
 
 from kit.commands import Runner
 from kit.lockfiles import PylockWriter
-from kit.wheels import WheelMaker
+from kit.wheels import WheelMaker, sha256_of
 from mvenv.env.receipt import RECEIPT, read_receipt
+from mvenv.interpreters import inspect_interpreter
 from mvenv.records import load_json, store_json, write_record
 from mvenv.store.layout import StoreLayout
 from mvenv.store.registry import roots
@@ -95,3 +96,20 @@ def test_clearing_a_copy_leaves_the_original_on_record(
 
     paths = {root.path for root in roots(StoreLayout(mvenv.store))}
     assert paths == {str(original), str(copy)}
+
+
+def test_it_tells_the_lock_that_was_read_and_not_what_came_after(
+    mvenv: Runner, lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = sha256_of(lock)
+
+    def rewrite_then_inspect(*arguments: Any, **options: Any) -> Any:
+        lock.write_text("another tool locks again\n")
+        return inspect_interpreter(*arguments, **options)
+
+    monkeypatch.setattr("mvenv.create.inspect_interpreter", rewrite_then_inspect)
+    mvenv.create(tmp_path / "env", lock)
+
+    receipt = read_receipt(tmp_path / "env")
+    assert receipt is not None
+    assert receipt.lockfile_sha256 == read

@@ -111,7 +111,8 @@ def file_url_path(url: str) -> Path | None:
     # With it come HTTP, TLS and e-mail, for which a warm run has no use.
     from urllib.request import url2pathname
 
-    return Path(url2pathname(parts.path))
+    path = url2pathname(parts.path)
+    return None if "\0" in path else Path(path)
 
 
 def filename_of(url: str) -> str:

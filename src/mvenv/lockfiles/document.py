@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 _CONFLICT = re.compile(rb"^(?:<{7}|>{7}|\|{7}) ", re.MULTILINE)
 
+_ENDLESS = re.compile(rb"[0-9_]{1000}")
+"""More than any version or hash has; Python refuses to make 4,300 digits a number."""
+
 _WORDS: dict[type, str] = {
     bool: "true or false",
     dict: "a table",
@@ -161,6 +164,13 @@ def parse_toml(path: Path, content: bytes, *, hint: str | None = None) -> Table:
     """
     import tomllib
 
+    if endless := _ENDLESS.search(content):
+        line = content.count(b"\n", 0, endless.start()) + 1
+        raise LockfileError(
+            f"`{path.name}` has a number of more than 1,000 digits",
+            place=f"line {line}",
+            hint=hint,
+        )
     try:
         values = tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:

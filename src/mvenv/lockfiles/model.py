@@ -36,6 +36,8 @@ class Lockfile:
     """
 
     path: Path
+    sha256: str
+    """Of the bytes that were read: the file can be another one by now."""
     format: LockfileFormat
     pylock: Pylock
     groups: frozenset[NormalizedName]

@@ -103,6 +103,7 @@ def read_poetry(path: Path) -> Lockfile:
     requires_python, environments = _to_pylock_pythons(pythons)
     return Lockfile(
         path=path.absolute(),
+        sha256=hashlib.sha256(content).hexdigest(),
         format=LockfileFormat.POETRY,
         pylock=Pylock(
             lock_version=Version("1.0"),
@@ -203,6 +204,9 @@ def _read_conditions(table: Table) -> dict[NormalizedName, str]:
 def _translate(table: Table, key: str, condition: str) -> str:
     try:
         return translate(condition)
+    except RecursionError:
+        table.note("the condition is nested too deeply", key)
+        return NEVER
     except ValueError as error:
         table.note(str(error), key)
         return NEVER

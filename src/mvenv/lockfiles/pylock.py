@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -46,7 +47,8 @@ def read_pylock(path: Path) -> Lockfile:
     Raises `UnsupportedLockfile` for another lock-version than 1, `LockfileError` for
     what the specification forbids, several problems as `SeveralErrors`.
     """
-    document = parse_toml(path, read_bytes(path), hint=_REWRITE)
+    content = read_bytes(path)
+    document = parse_toml(path, content, hint=_REWRITE)
     values = dict(document.values)
     version = _lock_version(values)
     warnings: list[str] = []
@@ -59,6 +61,7 @@ def read_pylock(path: Path) -> Lockfile:
     default_groups = frozenset(map(canonicalize_name, pylock.default_groups or ()))
     return Lockfile(
         path=path.absolute(),
+        sha256=hashlib.sha256(content).hexdigest(),
         format=LockfileFormat.PYLOCK,
         pylock=pylock,
         groups=groups | default_groups,
