@@ -242,7 +242,8 @@ def _in_place(
     except OSError as error:
         fault = SystemFault.from_os_error(error, "cannot write into the environment")
         raise fault from error
-    with open(mark, "r+b", buffering=0) as stream:
+    stream = FileIO(mark, "r+b")
+    try:
         try:
             _claim(stream, state, clear=clear, fingerprint=fingerprint)
             _sweep_in_place(state.place)
@@ -250,6 +251,10 @@ def _in_place(
             doing = "cannot write into the environment"
             raise SystemFault.from_os_error(error, doing) from error
         yield _InPlace(state, clear=clear)
+    finally:
+        # What it says was flushed long ago: only the lock is given back.
+        with contextlib.suppress(OSError):
+            stream.close()
 
 
 def _open_mark(place: Path, flags: int) -> int:
