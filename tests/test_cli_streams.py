@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import mvenv
 from kit.lockfiles import PylockWriter
 from kit.wheels import WheelMaker
 
@@ -98,6 +99,8 @@ def test_the_current_folder_is_gone(lock: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", script, "sh", *_command(tmp_path / "env", lock)],
         cwd=gone,
+        # A relative one, there, fails in Python's own start.
+        env={**os.environ, "PYTHONPATH": str(Path(mvenv.__file__).parents[1])},
         capture_output=True,
         text=True,
         check=False,
