@@ -47,7 +47,8 @@ def poetry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def example(tmp_path: Path) -> Path:
     """Return the example's environment, with a pip inside, in its project."""
     project = tmp_path / "project"
-    shutil.copytree(EXAMPLE, project)
+    # The example may have been built where it is.
+    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns(".venv"))
     lock = project / "poetry.lock"
     options = ("--all-groups", "--store", tmp_path / "store", "--seed")
     mvenv_create(project / ".venv", "--from", lock, *options)
