@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import sys
+from collections.abc import Callable
 
 __all__ = ["copy_file", "hard_link", "reflink_file", "write_new"]
 
@@ -31,9 +32,7 @@ def write_new(
     """Make the file ``new`` in the folder ``target``; on failure nothing is left."""
     descriptor = _make(new, target)
     try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        _write_all(descriptor, content)
         _finish(descriptor, mode, mtime_ns)
     except BaseException:
         _discard(descriptor, new, target)
@@ -45,21 +44,15 @@ def copy_file(
     name: str, new: str, source: int, target: int, *, mode: int, mtime_ns: int
 ) -> None:
     """Copy a file, with ``mode`` and ``mtime_ns`` (`shutil` would lose either)."""
-    origin = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
-    try:
-        descriptor = _make(new, target)
-        try:
-            while chunk := os.read(origin, _CHUNK):
-                view = memoryview(chunk)
-                while view:
-                    view = view[os.write(descriptor, view) :]
-            _finish(descriptor, mode, mtime_ns)
-        except BaseException:
-            _discard(descriptor, new, target)
-            raise
-        os.close(descriptor)
-    finally:
-        os.close(origin)
+    _derive(
+        name,
+        new,
+        source,
+        target,
+        mode=mode,
+        mtime_ns=mtime_ns,
+        transfer=_transfer_bytes,
+    )
 
 
 def reflink_file(
@@ -72,21 +65,35 @@ def reflink_file(
     if sys.platform == "darwin":
         _clone_darwin(name, new, source, target, mode=mode, mtime_ns=mtime_ns)
     elif sys.platform == "linux":
-        _clone_linux(name, new, source, target, mode=mode, mtime_ns=mtime_ns)
+        _derive(
+            name,
+            new,
+            source,
+            target,
+            mode=mode,
+            mtime_ns=mtime_ns,
+            transfer=_transfer_blocks,
+        )
     else:
         _clone_extra(name, new, source, target, mode=mode, mtime_ns=mtime_ns)
 
 
-def _clone_linux(
-    name: str, new: str, source: int, target: int, *, mode: int, mtime_ns: int
+def _derive(
+    name: str,
+    new: str,
+    source: int,
+    target: int,
+    *,
+    mode: int,
+    mtime_ns: int,
+    transfer: Callable[[int, int], None],
 ) -> None:
-    import fcntl
-
+    """Make ``new`` from ``name`` by ``transfer``; on failure nothing is left."""
     origin = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=source)
     try:
         descriptor = _make(new, target)
         try:
-            fcntl.ioctl(descriptor, _FICLONE, origin)
+            transfer(origin, descriptor)
             _finish(descriptor, mode, mtime_ns)
         except BaseException:
             _discard(descriptor, new, target)
@@ -94,6 +101,23 @@ def _clone_linux(
         os.close(descriptor)
     finally:
         os.close(origin)
+
+
+def _transfer_bytes(origin: int, descriptor: int) -> None:
+    while chunk := os.read(origin, _CHUNK):
+        _write_all(descriptor, chunk)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _transfer_blocks(origin: int, descriptor: int) -> None:
+    import fcntl
+
+    fcntl.ioctl(descriptor, _FICLONE, origin)
 
 
 def _clone_darwin(
