@@ -182,7 +182,7 @@ def rest(linked: dict[str, Any]) -> int:
     own = (
         kind["bytes"] for name, kind in linked["by blocks"].items() if name != "shared"
     )
-    return int(linked["by df"]) - sum(own)
+    return int(linked["by df"] - sum(own))
 
 
 def _seconds(value: float) -> str:
