@@ -1,7 +1,7 @@
 """Real projects run their own tests in an environment of mvenv as in one of pip.
 
-``projects/`` has their locks: click's and MarkupSafe's are those of their own
-uv.lock (``uv export --format pylock.toml --group tests``), cleo's was made by Poetry.
+``projects/`` has their locks: click's and MarkupSafe's have the files of their own
+uv.lock (``uv export --group tests``), cleo's was made by Poetry.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def test_a_project_runs_its_tests_as_with_pip(
     mine = _sources(name, pip, tmp_path)
     pips = tmp_path / "again" / mine.name
     shutil.copytree(mine, pips)
-    lock = next(mine.glob("p*.lock"), mine / "pylock.toml")
+    lock = mine / "poetry.lock"
     created = mvenv_create(
         mine / ".venv", "--from", lock, "--store", tmp_path / "store"
     )
