@@ -450,3 +450,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_lockfile(tmp_path / "poetry.lock")
     with pytest.raises(LockfileError, match="not a directory"):
         read_lockfile(Path(os.devnull) / "poetry.lock")
+
+
+def test_a_key_of_endless_parts_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    lock = tmp_path / "poetry.lock"
+    lock.write_text("a." * 1000 + "b = 1\n")
+
+    with pytest.raises(LockfileError, match="more than 200 parts"):
+        read_lockfile(lock)

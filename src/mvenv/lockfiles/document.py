@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 _CONFLICT = re.compile(rb"^(?:<{7}|>{7}|\|{7}) ", re.MULTILINE)
 
+_DEEP_KEY = re.compile(rb"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){200}""")
+"""`tomllib` takes memory by the square of a dotted key's parts."""
 _ENDLESS = re.compile(rb"[0-9_]{1000}")
 """More than any version or hash has; Python refuses to make 4,300 digits a number."""
 
@@ -164,6 +166,13 @@ def parse_toml(path: Path, content: bytes, *, hint: str | None = None) -> Table:
     """
     import tomllib
 
+    if deep := _DEEP_KEY.search(content):
+        line = content.count(b"\n", 0, deep.start()) + 1
+        raise LockfileError(
+            f"`{path.name}` has a key of more than 200 parts",
+            place=f"line {line}",
+            hint=hint,
+        )
     if endless := _ENDLESS.search(content):
         line = content.count(b"\n", 0, endless.start()) + 1
         raise LockfileError(
