@@ -25,12 +25,24 @@ SOURCES = Path(__file__).parents[1] / "src"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli", "integrations"}),
-    frozenset({"create", "sync", "adopt", "doctor"}),
-    frozenset({"ensure", "apply"}),
+    frozenset(
+        {
+            "adopt",
+            "create",
+            "doctor",
+            "edit",
+            "overview",
+            "prune",
+            "selftest",
+            "sync",
+            "transfer",
+        }
+    ),
+    frozenset({"ensure", "apply", "diagnose"}),
     frozenset({"plan"}),
     frozenset({"selection", "store", "env"}),
     frozenset({"lockfiles", "interpreters", "fetch", "wheels", "link"}),
-    frozenset({"target", "records", "scratch"}),
+    frozenset({"target", "records", "scratch", "locking"}),
     frozenset({"errors", "hashes", "progress"}),
     frozenset({"__init__"}),
 )

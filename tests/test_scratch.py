@@ -91,7 +91,7 @@ def test_a_half_deleted_one_is_swept(
 
 def test_records_without_a_name_are_swept_in_time(tmp_path: Path) -> None:
     layout = open_layout(tmp_path / "store")
-    root = Root(id="a", path="/e", wheels=())
+    root = Root(id="a", path="/e", wheels=(), plan="", lockfile=None)
     register(layout, root)
     for age, name in enumerate((".a.77.0", ".b.77.1")):
         store_json(layout.envs / name, "environment", 1, {"id": name})

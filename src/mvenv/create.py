@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from mvenv.ensure import Builder, Ensured, ensure
 from mvenv.env.bare import VenvOptions, check_path, render
 from mvenv.env.clearing import check_apart, check_disposable
 from mvenv.env.place import check_free
-from mvenv.env.receipt import Installed
+from mvenv.env.receipt import Asked, Installed
 from mvenv.env.seeds import pip_wheel
 from mvenv.env.skeleton import Skeleton, load_skeleton
 from mvenv.env.state import EnvironmentState, observe
@@ -34,6 +34,7 @@ from mvenv.selection.addition import with_wheel
 from mvenv.selection.model import ArchiveChoice, DirectoryChoice, IndexChoice
 from mvenv.store.entries import StaleWheels, WheelStore
 from mvenv.store.layout import StoreLayout, open_layout, store_key
+from mvenv.store.locking import using
 from mvenv.store.runs import RunFolder
 from mvenv.target import Target
 
@@ -177,6 +178,7 @@ class _Making:
         request = self.request
         store = WheelStore(self.layout, seal=request.seal)
         with (
+            using(self.layout),
             RunFolder(self.layout) as run,
             Fetcher(request.fetch, self.reporter) as fetcher,
         ):
@@ -247,6 +249,13 @@ class _Making:
             store=store,
             run=run,
             new=ensured.new,
+            asked=Asked(
+                policy=request.policy.value,
+                prompt=self._prompt(),
+                system_site_packages=request.system_site_packages,
+                seed=request.seed,
+                choices=asdict(request.groups),
+            ),
         )
 
 
@@ -309,7 +318,7 @@ def _created(
     application: Application, ensured: Ensured, applied: Applied, seconds: float
 ) -> Created:
     tally = applied.filled.tally
-    generated = sum(size for _, _, size in applied.filled.generated)
+    generated = sum(one.size for one in applied.filled.generated)
     return Created(
         path=application.state.path,
         version=application.target.version,

@@ -25,14 +25,16 @@ alone turns them into words. One exit code per family, documented in
     ├── EnvironmentFault          17
     │   ├── EnvironmentExists     17
     │   └── PlanConflict          17
-    └── SystemFault               18
-        └── LinkError             18
+    ├── SystemFault               18
+    │   └── LinkError             18
+    └── Busy                      75
 """
 
 from __future__ import annotations
 
 __all__ = [
     "BuildError",
+    "Busy",
     "DamagedEntry",
     "EnvironmentExists",
     "EnvironmentFault",
@@ -252,3 +254,12 @@ class SystemFault(MvenvError):
 
 class LinkError(SystemFault):
     """Files that could be linked in none of the allowed ways."""
+
+
+class Busy(MvenvError):
+    """Another mvenv is at work on the same thing, and was not done in time.
+
+    As ``EX_TEMPFAIL`` of ``sysexits.h``: try again later.
+    """
+
+    exit_code = 75

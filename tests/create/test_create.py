@@ -176,7 +176,7 @@ def test_the_receipt_and_the_registry_know_it(
     [root] = roots(StoreLayout(mvenv.store))
     assert (root.id, root.path) == (receipt.id, str(env))
     assert set(root.wheels) == {one.wheel for one in receipt.distributions}
-    for path, _, size in receipt.generated:
+    for path, _, size, *_ in receipt.generated:
         assert (env / path).stat().st_size == size
 
 

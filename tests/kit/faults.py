@@ -364,7 +364,7 @@ class Stage:
         receipt = read_receipt(self.environment)
         assert receipt is not None, "no receipt"
         assert receipt.path == str(self.environment)
-        for path, sha256, size in receipt.generated:
+        for path, sha256, size, *_ in receipt.generated:
             file = self.environment / path
             assert (sha256_file(file), file.stat().st_size) == (sha256, size), path
         layout = StoreLayout(self.store)

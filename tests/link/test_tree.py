@@ -12,6 +12,7 @@ import pytest
 
 from kit.filesystems import Filesystems
 from mvenv.errors import LinkError
+from mvenv.hashes import digest_bytes, quick_digest
 from mvenv.link.modes import LinkMode, LinkPolicy
 from mvenv.link.probe import probe
 from mvenv.link.tree import FileLink, FolderLinks, Linker
@@ -25,7 +26,17 @@ def _store_file(folder: Path, name: str, content: bytes, mode: int = 0o444) -> F
     path.chmod(mode)
     os.utime(path, ns=(STAMP, STAMP))
     stamp = path.stat().st_mtime_ns
-    return FileLink(name, name, len(content), mode, stamp, False, mode == 0o555)
+    return FileLink(
+        source=name,
+        target=name,
+        size=len(content),
+        mode=mode,
+        mtime_ns=stamp,
+        private=False,
+        executable=mode == 0o555,
+        sha256=digest_bytes(content).sha256,
+        xxh3=quick_digest(content),
+    )
 
 
 def _open(folder: Path) -> int:

@@ -13,14 +13,19 @@ from mvenv import __version__
 from mvenv.apply.filling import Filled, fill
 from mvenv.env.bare import BareEnvironment, python_in
 from mvenv.env.place import Place, open_place
-from mvenv.env.receipt import Receipt, read_receipt, write_receipt
-from mvenv.env.state import EnvironmentState
+from mvenv.env.receipt import PLAN, Asked, Receipt, read_receipt, write_receipt
+from mvenv.env.state import EnvironmentState, Standing
 from mvenv.errors import LinkError, SystemFault
+from mvenv.hashes import digest_bytes
+from mvenv.link.files import share_file
 from mvenv.link.modes import LinkChoice, LinkMode, LinkPolicy
 from mvenv.link.probe import probe
+from mvenv.locking import lock_folder
 from mvenv.plan.model import Plan
+from mvenv.plan.record import seal_plan
 from mvenv.store.durability import boot_id, flush_file_system
 from mvenv.store.entries import StoredWheel, WheelStore
+from mvenv.store.plans import keep_plan
 from mvenv.store.registry import Root, new_id, register, unregister
 from mvenv.store.runs import RunFolder
 from mvenv.target import Target
@@ -60,6 +65,7 @@ class Application:
     run: RunFolder
     new: Sequence[StoredWheel]
     """Wheels that were taken into the store in this run and are not flushed."""
+    asked: Asked
 
     def carry_out(self) -> Applied:
         """Fill a place and make it the environment.
@@ -67,24 +73,32 @@ class Application:
         `StaleWheels` where stored files turned out to be changed, `MvenvError` for
         what the place, the links or the disk refuse; nothing is made then.
         """
+        record = seal_plan(self.plan)
         root = Root(
             id=new_id(),
             path=str(self.state.path),
-            wheels=tuple(wheel.key for wheel in self.plan.wheels),
+            wheels=tuple(wheel.key for wheel in self.plan.wheels if wheel.shared),
+            plan=digest_bytes(record).sha256,
+            lockfile=str(self.origin.path),
         )
-        with open_place(
-            self.state, clear=self.clear, fingerprint=self._fingerprint()
-        ) as place:
+        with (
+            self._old_at_rest(),
+            open_place(
+                self.state, clear=self.clear, fingerprint=self._fingerprint()
+            ) as place,
+        ):
             choice = self._probe(place)
             register(self.store.layout, root)
             try:
                 filled = self._fill(place, choice)
+                self._leave_plan(place, choice, record, root.plan)
                 flushed = self._flush(place)
                 self._leave_receipt(place, root, filled, choice, flushed=flushed)
                 place.commit(self.bare.paths() | self.plan.paths())
             except BaseException:
                 self._forget(root)
                 raise
+        self._mark_used()
         old = self.state.receipt
         # A copy of an environment has the receipt of the one it was copied from.
         if old is not None and old.path == root.path:
@@ -92,6 +106,25 @@ class Application:
             with contextlib.suppress(OSError):
                 unregister(self.store.layout, old.id)
         return Applied(filled=filled, choice=choice)
+
+    def _old_at_rest(self) -> contextlib.AbstractContextManager[None]:
+        """Keep others from healing or syncing the environment that is replaced."""
+        if self.state.standing is not Standing.ENVIRONMENT:
+            return contextlib.nullcontext()
+        return lock_folder(self.state.place, exclusive=True)
+
+    def _leave_plan(
+        self, place: Place, choice: LinkChoice, record: bytes, sha256: str
+    ) -> None:
+        kept = keep_plan(self.store.layout, record, sha256)
+        share_file(kept, place.folder / PLAN, choice.modes, record)
+
+    def _mark_used(self) -> None:
+        """Put down when the wheels were last used: prune takes the oldest first."""
+        for wheel in self.plan.wheels:
+            if wheel.shared:
+                with contextlib.suppress(OSError):
+                    os.utime(wheel.root)
 
     def _forget(self, root: Root) -> None:
         """Take the environment off the record, unless it took its name after all."""
@@ -190,7 +223,21 @@ class Application:
                 lockfile_sha256=self.origin.sha256,
                 interpreter=self.target.executable,
                 interpreter_version=self.target.version,
+                interpreter_seen=self._interpreter_seen(),
+                identity=_identity(place.folder),
+                plan=root.plan,
+                asked=self.asked,
+                edits=(),
                 distributions=self.plan.distributions,
                 generated=filled.generated,
             ),
         )
+
+    def _interpreter_seen(self) -> tuple[str, int, int]:
+        seen = os.stat(self.target.real_executable)
+        return (self.target.real_executable, seen.st_size, seen.st_mtime_ns)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    seen = folder.stat()
+    return (seen.st_dev, seen.st_ino)

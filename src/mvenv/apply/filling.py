@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvenv.env.bare import BareEnvironment
-from mvenv.env.receipt import FOLDER
+from mvenv.env.receipt import FOLDER, Generated
 from mvenv.env.scripts import compose_script
 from mvenv.env.writing import Writer
 from mvenv.errors import LinkError, SystemFault
 from mvenv.link.modes import LinkMode
 from mvenv.link.tree import FolderLinks, Linker, Tally, Unlinked
-from mvenv.plan.model import Plan, PlannedRecord
-from mvenv.store.entries import StaleWheels, StoredWheel, WheelStore
+from mvenv.plan.model import Plan, PlannedRecord, PlannedWheel
+from mvenv.store.entries import StaleWheels, WheelStore
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.record import record_row
 
@@ -27,8 +27,7 @@ class Filled:
     """What was made."""
 
     tally: Tally
-    generated: tuple[tuple[str, str, int], ...]
-    """Written files: path, sha256, bytes."""
+    generated: tuple[Generated, ...]
 
 
 def fill(
@@ -90,7 +89,7 @@ def _link(
 
 
 def _renew(
-    wheels: Sequence[StoredWheel], one: Unlinked, store: WheelStore, run: RunFolder
+    wheels: Sequence[PlannedWheel], one: Unlinked, store: WheelStore, run: RunFolder
 ) -> None:
     wheel, path = _wheel_of(wheels, one)
     if os.stat(os.path.join(one.folder.source, one.file.source)).st_nlink == 1:
@@ -98,10 +97,12 @@ def _renew(
             f"`{one.folder.source}` takes no hard links",
             hint="choose another mode with `--link-mode`",
         )
-    store.fresh_inode(wheel, path, run)
+    store.fresh_inode(wheel.key, path, run)
 
 
-def _wheel_of(wheels: Sequence[StoredWheel], one: Unlinked) -> tuple[StoredWheel, str]:
+def _wheel_of(
+    wheels: Sequence[PlannedWheel], one: Unlinked
+) -> tuple[PlannedWheel, str]:
     source = Path(one.folder.source, one.file.source)
     for wheel in wheels:
         if source.is_relative_to(wheel.tree):

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mvenv.records import load_json, store_json
 
 __all__ = [
     "BUILDING",
     "FOLDER",
+    "PLAN",
     "RECEIPT",
+    "Asked",
+    "Generated",
     "Installed",
     "Receipt",
     "read_receipt",
@@ -25,6 +28,8 @@ __all__ = [
 FOLDER = ".mvenv"
 """Our own folder inside an environment."""
 RECEIPT = f"{FOLDER}/receipt"
+PLAN = f"{FOLDER}/plan"
+"""What every file of the environment must be: a link to the store's plan."""
 BUILDING = f"{FOLDER}/building"
 """There while an environment is filled in place; locked while somebody does."""
 
@@ -48,6 +53,29 @@ class Installed:
     """Folder of its metadata, below the environment."""
 
 
+class Generated(NamedTuple):
+    """A file that was written here and not linked, as it was left."""
+
+    path: str
+    sha256: str
+    size: int
+    mode: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the user asked for, so that it can be made again."""
+
+    policy: str
+    """Link mode, or ``auto``."""
+    prompt: str | None
+    system_site_packages: bool
+    seed: bool
+    choices: dict[str, Any]
+    """Groups and extras, as `selection.GroupOptions` has them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """What is in an environment."""
@@ -68,9 +96,18 @@ class Receipt:
     interpreter: str
     """The base interpreter."""
     interpreter_version: str
+    interpreter_seen: tuple[str, int, int]
+    """The base interpreter's real path, its size, its mtime in nanoseconds."""
+    identity: tuple[int, int]
+    """Device and inode of the environment's folder: tells a moved one from a copy."""
+    plan: str
+    """sha256 of the plan's record."""
+    asked: Asked
+    edits: tuple[str, ...]
+    """Distributions whose files were made private on purpose (``mvenv edit``)."""
     distributions: tuple[Installed, ...]
-    generated: tuple[tuple[str, str, int], ...]
-    """Files written here and not linked: path, sha256, bytes."""
+    generated: tuple[Generated, ...]
+    """Files written here and not linked."""
 
 
 def write_receipt(environment: Path, receipt: Receipt) -> None:
@@ -83,11 +120,16 @@ def read_receipt(environment: Path) -> Receipt | None:
     value: Any = load_json(environment / RECEIPT, _KIND, _FORMAT)
     try:
         distributions = tuple(Installed(**one) for one in value["distributions"])
-        generated = tuple(
-            (path, sha256, size) for path, sha256, size in value["generated"]
-        )
         receipt = Receipt(
-            **{**value, "distributions": distributions, "generated": generated}
+            **{
+                **value,
+                "asked": Asked(**value["asked"]),
+                "distributions": distributions,
+                "edits": tuple(value["edits"]),
+                "generated": tuple(Generated(*one) for one in value["generated"]),
+                "identity": tuple(value["identity"]),
+                "interpreter_seen": tuple(value["interpreter_seen"]),
+            }
         )
     # Of another version, or by another hand: environments come with what people clone.
     except (KeyError, TypeError, ValueError):

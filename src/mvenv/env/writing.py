@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvenv.env.bare import BareEnvironment
+from mvenv.env.receipt import Generated
 from mvenv.errors import SystemFault
 from mvenv.hashes import digest_bytes
-from mvenv.link.files import write_new
-from mvenv.link.tree import replace_name
+from mvenv.link.files import replace_name, write_new
 
 __all__ = ["Writer", "fill_bare"]
 
@@ -42,8 +42,8 @@ class Writer:
     """Descriptor of the folder."""
     replaces: bool
     """Make each file beside its name and rename it over what is there."""
-    written: list[tuple[str, str, int]] = field(default_factory=list)
-    """What was written: path, sha256, bytes."""
+    written: list[Generated] = field(default_factory=list)
+    """What was written, as it was left."""
 
     def make_folders(self, folders: Iterable[str]) -> None:
         """Make folders, parents first; those that are there stay."""
@@ -85,7 +85,10 @@ class Writer:
         if self.replaces:
             replace_name(new, path, self.root)
         digest = digest_bytes(content).sha256
-        self.written.append((path, digest, len(content)))
+        left = os.stat(path, dir_fd=self.root, follow_symlinks=False)
+        self.written.append(
+            Generated(path, digest, len(content), mode, left.st_mtime_ns)
+        )
         return digest
 
     def _forget(self, name: str) -> None:

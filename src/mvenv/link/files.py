@@ -6,13 +6,25 @@ ever opens an existing file for writing, so nothing is written through a link.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-__all__ = ["copy_file", "hard_link", "reflink_file", "write_new"]
+from mvenv.errors import SystemFault
+from mvenv.link.modes import NEXT_MODE, LinkMode
+
+__all__ = [
+    "copy_file",
+    "hard_link",
+    "reflink_file",
+    "replace_name",
+    "share_file",
+    "write_new",
+]
 
 _FICLONE = 0x40049409
 """``ioctl_ficlone(2)``: ``_IOW(0x94, 9, int)``."""
@@ -76,6 +88,71 @@ def reflink_file(
         )
     else:
         _clone_extra(name, new, source, target, mode=mode, mtime_ns=mtime_ns)
+
+
+def share_file(
+    kept: Path, new: Path, modes: Sequence[LinkMode], content: bytes
+) -> None:
+    """Give one file of our own the further name ``new``, in the best way that works.
+
+    ``content`` is what it holds, for where only writing is left. What has the name
+    already is replaced by a rename.
+    """
+    source = os.open(kept.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        target = os.open(new.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            temporary = f".{new.name}.{os.getpid()}.0"
+            _share(kept.name, temporary, source, target, modes=modes, content=content)
+            replace_name(temporary, new.name, target)
+        finally:
+            os.close(target)
+    finally:
+        os.close(source)
+
+
+def _share(
+    name: str,
+    new: str,
+    source: int,
+    target: int,
+    *,
+    modes: Sequence[LinkMode],
+    content: bytes,
+) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new, dir_fd=target)
+    for mode in modes:
+        try:
+            if mode is LinkMode.HARDLINK:
+                hard_link(name, new, source, target)
+            elif mode is LinkMode.REFLINK:
+                stamp = os.stat(name, dir_fd=source).st_mtime_ns
+                reflink_file(name, new, source, target, mode=0o644, mtime_ns=stamp)
+            else:
+                break
+        except OSError as error:
+            if error.errno not in NEXT_MODE and error.errno != errno.EMLINK:
+                raise
+        else:
+            return
+    write_new(content, new, target, mode=0o644)
+
+
+def replace_name(new: str, old: str, folder: int) -> None:
+    """Rename ``new`` over ``old`` in one folder.
+
+    A rename between two names of one inode does nothing and leaves both
+    (``rename(2)``), so the first is removed after it.
+    """
+    try:
+        os.rename(new, old, src_dir_fd=folder, dst_dir_fd=folder)
+    except IsADirectoryError as error:
+        raise SystemFault(f"a folder stands where the file `{old}` belongs") from error
+    try:
+        os.unlink(new, dir_fd=folder)
+    except FileNotFoundError:
+        pass
 
 
 def _derive(

@@ -15,8 +15,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mvenv.errors import LinkError, SystemFault
-from mvenv.link.files import copy_file, hard_link, reflink_file, write_new
+from mvenv.errors import LinkError
+from mvenv.link.files import (
+    copy_file,
+    hard_link,
+    reflink_file,
+    replace_name,
+    write_new,
+)
 from mvenv.link.modes import NEXT_MODE, LinkMode
 
 __all__ = [
@@ -25,7 +31,6 @@ __all__ = [
     "Linker",
     "Tally",
     "Unlinked",
-    "replace_name",
 ]
 
 _TEMPORARY = ".mvenv-new~"
@@ -47,6 +52,8 @@ class FileLink(NamedTuple):
     """Always copied: never a hard link, whatever the mode."""
     executable: bool
     """Of the file in the environment, where it is not a hard link."""
+    sha256: str
+    xxh3: str
 
 
 class FolderLinks(NamedTuple):
@@ -244,19 +251,3 @@ class Linker:
                 os.unlink(_TEMPORARY, dir_fd=target)
             except FileNotFoundError:
                 pass
-
-
-def replace_name(new: str, old: str, folder: int) -> None:
-    """Rename ``new`` over ``old`` in one folder.
-
-    A rename between two names of one inode does nothing and leaves both
-    (``rename(2)``), so the first is removed after it.
-    """
-    try:
-        os.rename(new, old, src_dir_fd=folder, dst_dir_fd=folder)
-    except IsADirectoryError as error:
-        raise SystemFault(f"a folder stands where the file `{old}` belongs") from error
-    try:
-        os.unlink(new, dir_fd=folder)
-    except FileNotFoundError:
-        pass

@@ -7,7 +7,7 @@ applied; so one plan serves every environment of the same lock and interpreter.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mvenv.env.receipt import FOLDER, Installed
@@ -20,6 +20,7 @@ from mvenv.plan.model import (
     PlannedFile,
     PlannedRecord,
     PlannedScript,
+    PlannedWheel,
     Provided,
 )
 from mvenv.store.entries import StoredWheel
@@ -91,8 +92,36 @@ def make_plan(
         records=records,
         conflicts=conflicts,
         distributions=tuple(installed),
-        wheels=tuple(one.wheel for one in distributions if one.wheel is not None),
+        wheels=tuple(_wheels(winners.values(), distributions)),
     )
+
+
+def _wheels(
+    winners: Iterable[_Claim], distributions: Sequence[Provided]
+) -> Iterator[PlannedWheel]:
+    """Give the wheels, each with the files that no link brings."""
+    linked: dict[int, set[tuple[str, str]]] = {}
+    for claim in winners:
+        if claim.link is not None:
+            source, link = claim.link
+            linked.setdefault(claim.owner, set()).add((source, link.source))
+    for owner, one in enumerate(distributions):
+        if one.wheel is None:
+            continue
+        brought = linked.get(owner, set())
+        tree = str(one.wheel.tree)
+        rest = []
+        for file in one.wheel.manifest.files:
+            folder, _, name = file.path.rpartition("/")
+            if (f"{tree}/{folder}" if folder else tree, name) not in brought:
+                rest.append(file)
+        yield PlannedWheel(
+            key=one.wheel.key,
+            filename=one.wheel.manifest.filename,
+            root=str(one.wheel.root),
+            shared=one.shared,
+            rest=tuple(rest),
+        )
 
 
 def _site(one: Provided, scheme: Scheme) -> str:
@@ -154,6 +183,8 @@ def _wheel_claims(
             mtime_ns=file.mtime_ns,
             private=not one.shared or row.how is not Placing.LINK,
             executable=row.executable,
+            sha256=file.sha256,
+            xxh3=file.xxh3,
         )
         source = f"{tree}/{folder}" if folder else tree
         claims.append(

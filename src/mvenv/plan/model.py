@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from mvenv.env.receipt import Installed
 from mvenv.link.tree import FolderLinks
-from mvenv.store.entries import StoredWheel
+from mvenv.store.entries import TREE, StoredWheel
+from mvenv.store.layout import StoreKey
 from mvenv.wheels.facts import WheelFacts
+from mvenv.wheels.manifest import ManifestFile
 
 __all__ = [
     "Conflict",
@@ -18,6 +20,7 @@ __all__ = [
     "PlannedFile",
     "PlannedRecord",
     "PlannedScript",
+    "PlannedWheel",
     "Provided",
 ]
 
@@ -80,6 +83,25 @@ class PlannedRecord(NamedTuple):
     """Paths of scripts, below the environment."""
 
 
+class PlannedWheel(NamedTuple):
+    """One wheel that files come from."""
+
+    key: StoreKey
+    filename: str
+    root: str
+    """Absolute path of its folder; gone after the run where it is not shared."""
+    shared: bool
+    """It is in the store."""
+    rest: tuple[ManifestFile, ...]
+    """Its files that no link of the plan brings: RECORD, scripts that are rewritten,
+    what another distribution's file took the place of."""
+
+    @property
+    def tree(self) -> str:
+        """Return the folder of its files."""
+        return f"{self.root}/{TREE}"
+
+
 class Conflict(NamedTuple):
     """One path that several distributions ship with different content."""
 
@@ -102,7 +124,7 @@ class Plan:
     records: tuple[PlannedRecord, ...]
     conflicts: tuple[Conflict, ...]
     distributions: tuple[Installed, ...]
-    wheels: tuple[StoredWheel, ...]
+    wheels: tuple[PlannedWheel, ...]
 
     def paths(self) -> frozenset[str]:
         """Return every path that the plan makes."""

@@ -18,7 +18,16 @@ from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.runs import RunFolder, discard
 from mvenv.wheels.manifest import Manifest, ManifestFile
 
-__all__ = ["FileFault", "Mending", "StaleWheels", "StoredWheel", "WheelStore"]
+__all__ = [
+    "MANIFEST",
+    "SYNCED",
+    "TREE",
+    "FileFault",
+    "Mending",
+    "StaleWheels",
+    "StoredWheel",
+    "WheelStore",
+]
 
 MANIFEST = "MANIFEST"
 SYNCED = "synced"
@@ -240,15 +249,18 @@ class WheelStore:
         discard(self.layout, final)
         return kept if kept.exists() else None
 
-    def fresh_inode(self, wheel: StoredWheel, path: str, run: RunFolder) -> None:
+    def fresh_inode(self, key: StoreKey, path: str, run: RunFolder) -> None:
         """Give a stored file an inode of its own, since its old one is full.
 
         Environments on the old inode are not damaged: it has the same bytes.
-        `DamagedEntry` where those are not the manifest's.
+        `StaleWheels` where those are not the manifest's, or gone.
         """
-        file = next(file for file in wheel.manifest.files if file.path == path)
-        place = wheel.tree / path
-        with self.locked(wheel.key):
+        with self.locked(key):
+            wheel = self._load(key)
+            if wheel is None:
+                raise StaleWheels(frozenset({key}))
+            file = next(file for file in wheel.manifest.files if file.path == path)
+            place = wheel.tree / path
             if place.stat().st_nlink < _FRESH_ENOUGH:
                 return
             copy = run.new_path()
@@ -258,7 +270,7 @@ class WheelStore:
                 # The entry is marked as flushed already.
                 os.fsync(stream.fileno())
             if digest_file(copy).sha256 != file.sha256:
-                raise DamagedEntry(f"`{place}` is not what its manifest says")
+                raise StaleWheels(frozenset({key}))
             copy.chmod(file.mode)
             os.utime(copy, ns=(file.mtime_ns, file.mtime_ns))
             os.replace(copy, place)

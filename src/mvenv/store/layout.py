@@ -64,6 +64,11 @@ class StoreLayout:
         return self.root / "interpreters"
 
     @property
+    def plans(self) -> Path:
+        """Return the folder of plans, each under the sha256 of its bytes."""
+        return self.root / "plans"
+
+    @property
     def builds(self) -> Path:
         """Return the folder that says which wheel was built from which source."""
         return self.root / "builds"

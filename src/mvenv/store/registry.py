@@ -27,6 +27,9 @@ class Root:
     path: str
     """Absolute, as it was given."""
     wheels: tuple[StoreKey, ...]
+    plan: str
+    """sha256 of the record that says what every file of it is."""
+    lockfile: str | None
 
 
 def new_id() -> str:
@@ -64,6 +67,8 @@ def roots(layout: StoreLayout) -> tuple[Root, ...]:
                     id=value["id"],
                     path=value["path"],
                     wheels=tuple(StoreKey(key) for key in value["wheels"]),
+                    plan=value["plan"],
+                    lockfile=value["lockfile"],
                 )
             )
     return tuple(found)

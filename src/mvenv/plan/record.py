@@ -1,0 +1,239 @@
+"""A plan as bytes: kept once in the store, and linked into each environment.
+
+So an environment knows what every file in it must be, even without its store. A JSON
+record whose lists are columns, since that is what is parsed fastest; the paths of the
+store are left out, so that one record serves wherever the store is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mvenv.env.receipt import Installed
+from mvenv.link.tree import FileLink, FolderLinks
+from mvenv.plan.model import (
+    Conflict,
+    Plan,
+    PlannedFile,
+    PlannedRecord,
+    PlannedScript,
+    PlannedWheel,
+)
+from mvenv.records import seal_record, unseal_record
+from mvenv.store.layout import StoreKey, StoreLayout, store_key
+from mvenv.wheels.manifest import ManifestFile
+
+__all__ = ["load_plan", "seal_plan"]
+
+_KIND = "plan"
+_FORMAT = 1
+_SHA256 = 64
+_XXH3 = 32
+_PRIVATE = 1
+_EXECUTABLE = 2
+
+
+def seal_plan(plan: Plan) -> bytes:
+    """Return the plan as a record; equal plans give equal bytes."""
+    value = {
+        "wheels": [
+            [one.key, one.filename, one.shared, [list(file) for file in one.rest]]
+            for one in plan.wheels
+        ],
+        "distributions": [
+            [getattr(one, name) for name in _INSTALLED] for one in plan.distributions
+        ],
+        "folders": plan.folders,
+        "links": _columns(plan.links, plan.wheels),
+        "late_links": _columns(plan.late_links, plan.wheels),
+        "files": [
+            [path, content.decode("latin-1"), executable]
+            for path, content, executable in plan.files
+        ],
+        "scripts": [
+            [path, body.decode("latin-1"), arguments.decode("latin-1")]
+            for path, body, arguments in plan.scripts
+        ],
+        "records": plan.records,
+        "conflicts": plan.conflicts,
+    }
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return seal_record(_KIND, _FORMAT, text.encode("utf-8", "surrogateescape"))
+
+
+_INSTALLED = tuple(Installed.__slots__)
+
+
+def _columns(
+    folders: Sequence[FolderLinks], wheels: Sequence[PlannedWheel]
+) -> dict[str, Any]:
+    trees = {wheel.tree: number for number, wheel in enumerate(wheels)}
+    files = [file for folder in folders for file in folder.files]
+    return {
+        "folders": [
+            [*_place_in_wheel(folder.source, trees), folder.target, len(folder.files)]
+            for folder in folders
+        ],
+        "sources": [file.source for file in files],
+        "targets": [
+            "" if file.target == file.source else file.target for file in files
+        ],
+        "sizes": [file.size for file in files],
+        "modes": [file.mode for file in files],
+        "mtimes": [file.mtime_ns for file in files],
+        "flags": [
+            _PRIVATE * file.private | _EXECUTABLE * file.executable for file in files
+        ],
+        "sha256": "".join(file.sha256 for file in files),
+        "xxh3": "".join(file.xxh3 for file in files),
+    }
+
+
+def _place_in_wheel(source: str, trees: Mapping[str, int]) -> tuple[int, str]:
+    """Return the wheel's number and the folder in its tree."""
+    tree = source
+    while tree not in trees:
+        tree = tree.rpartition("/")[0]
+    return trees[tree], source[len(tree) + 1 :]
+
+
+def load_plan(content: bytes, layout: StoreLayout) -> Plan | None:
+    """Return the plan, with its sources in the store of ``layout``.
+
+    `None` where it is damaged, of another format, or names a place outside of the
+    environment or the store: it may come from a folder that somebody else filled.
+    """
+    payload = unseal_record(_KIND, _FORMAT, content)
+    if payload is None:
+        return None
+    try:
+        return _load(json.loads(payload.decode("utf-8", "surrogateescape")), layout)
+    except (KeyError, TypeError, ValueError, RecursionError, AttributeError):
+        return None
+
+
+def _load(value: Mapping[str, Any], layout: StoreLayout) -> Plan:
+    wheels = tuple(_wheels(value["wheels"], layout))
+    plan = Plan(
+        folders=tuple(_inside(path) for path in value["folders"]),
+        links=tuple(_folders(value["links"], wheels)),
+        late_links=tuple(_folders(value["late_links"], wheels)),
+        files=tuple(
+            PlannedFile(_inside(path), content.encode("latin-1"), bool(executable))
+            for path, content, executable in value["files"]
+        ),
+        scripts=tuple(
+            PlannedScript(
+                _inside(path), body.encode("latin-1"), arguments.encode("latin-1")
+            )
+            for path, body, arguments in value["scripts"]
+        ),
+        records=tuple(
+            PlannedRecord(
+                _inside(path),
+                _inside(site),
+                str(rows),
+                tuple(_inside(script) for script in scripts),
+            )
+            for path, site, rows, scripts in value["records"]
+        ),
+        conflicts=tuple(
+            Conflict(path, winner, tuple(losers))
+            for path, winner, losers in value["conflicts"]
+        ),
+        distributions=tuple(
+            Installed(**dict(zip(_INSTALLED, one, strict=True)))
+            for one in value["distributions"]
+        ),
+        wheels=wheels,
+    )
+    for one in plan.distributions:
+        _inside(one.dist_info)
+    return plan
+
+
+def _wheels(rows: Iterable[Any], layout: StoreLayout) -> Iterator[PlannedWheel]:
+    for key, filename, shared, rest in rows:
+        files = tuple(ManifestFile(*row) for row in rest)
+        for file in files:
+            _inside(file.path)
+        wheel = _checked_key(key)
+        root = str(layout.entry(wheel))
+        yield PlannedWheel(wheel, str(filename), root, bool(shared), files)
+
+
+def _checked_key(key: str) -> StoreKey:
+    from mvenv.errors import StoreError
+
+    try:
+        return store_key(key)
+    except StoreError as error:
+        raise ValueError(key) from error
+
+
+def _folders(
+    columns: Mapping[str, Any], wheels: Sequence[PlannedWheel]
+) -> Iterator[FolderLinks]:
+    files = _files(columns)
+    for number, source, target, count in columns["folders"]:
+        tree = wheels[number].tree
+        yield FolderLinks(
+            f"{tree}/{_inside(source)}" if source else tree,
+            _inside(target) if target else "",
+            tuple(itertools.islice(files, count)),
+        )
+    if next(files, None) is not None:
+        raise ValueError("files without a folder")
+
+
+def _files(columns: Mapping[str, Any]) -> Iterator[FileLink]:
+    sources = columns["sources"]
+    targets = [
+        target or source
+        for source, target in zip(sources, columns["targets"], strict=True)
+    ]
+    for name in (*sources, *targets):
+        if "/" in name or "\0" in name or name in _NO_NAMES:
+            raise ValueError(name)
+    flags = columns["flags"]
+    numbers = (columns[name] for name in ("sizes", "modes", "mtimes"))
+    if not {type(one) for one in itertools.chain(*numbers)} <= {int}:
+        raise ValueError("not a number")
+    return map(
+        FileLink,
+        sources,
+        targets,
+        columns["sizes"],
+        columns["modes"],
+        columns["mtimes"],
+        [bool(flag & _PRIVATE) for flag in flags],
+        [bool(flag & _EXECUTABLE) for flag in flags],
+        _sliced(columns["sha256"], _SHA256, len(sources)),
+        _sliced(columns["xxh3"], _XXH3, len(sources)),
+    )
+
+
+_NO_NAMES = frozenset({"", ".", ".."})
+
+
+def _sliced(text: str, width: int, count: int) -> list[str]:
+    if len(text) != width * count:
+        raise ValueError("digests are missing")
+    return [text[start : start + width] for start in range(0, len(text), width)]
+
+
+def _inside(path: str) -> str:
+    """Return a path below a folder, as long as it really is one."""
+    if (
+        not path
+        or path.startswith("/")
+        or "\0" in path
+        or os.path.normpath(path) != path
+        or path.split("/", 1)[0] == ".."
+    ):
+        raise ValueError(path)
+    return path

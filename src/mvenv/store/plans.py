@@ -1,0 +1,33 @@
+"""Plans in the store: each once, under the sha256 of its record."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from mvenv.hashes import digest_bytes
+from mvenv.records import replace_bytes
+from mvenv.store.layout import StoreLayout
+
+__all__ = ["keep_plan", "recall_plan"]
+
+_SEALED = 0o444
+
+
+def keep_plan(layout: StoreLayout, content: bytes, sha256: str) -> Path:
+    """Keep a plan's record and return its file; `OSError` where that fails."""
+    path = layout.plans / sha256
+    with contextlib.suppress(OSError):
+        if path.read_bytes() == content:
+            return path
+    replace_bytes(path, content, mode=_SEALED)
+    return path
+
+
+def recall_plan(layout: StoreLayout, sha256: str) -> bytes | None:
+    """Return the record kept under ``sha256``, or `None`: not there, or damaged."""
+    try:
+        content = (layout.plans / sha256).read_bytes()
+    except OSError:
+        return None
+    return content if digest_bytes(content).sha256 == sha256 else None
