@@ -25,6 +25,7 @@ SOURCES = Path(__file__).parents[1] / "src"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli", "integrations"}),
+    frozenset({"selftest"}),
     frozenset(
         {
             "adopt",
@@ -33,7 +34,6 @@ LAYERS: tuple[frozenset[str], ...] = (
             "edit",
             "overview",
             "prune",
-            "selftest",
             "sync",
             "transfer",
         }

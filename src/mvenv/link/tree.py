@@ -26,6 +26,7 @@ from mvenv.link.files import (
 from mvenv.link.modes import NEXT_MODE, LinkMode
 
 __all__ = [
+    "TEMPORARY",
     "FileLink",
     "FolderLinks",
     "Linker",
@@ -33,7 +34,7 @@ __all__ = [
     "Unlinked",
 ]
 
-_TEMPORARY = ".mvenv-new~"
+TEMPORARY = ".mvenv-new~"
 """The name in which a file is made that replaces another; one process per folder."""
 
 
@@ -226,14 +227,14 @@ class Linker:
             self._make(LinkMode.COPY, file, source, target)
             return
         self._clear_temporary(target)
-        new = _TEMPORARY if self._replace else file.target
+        new = TEMPORARY if self._replace else file.target
         bits = 0o755 if file.executable else 0o644
         write_new(b"", new, target, mode=bits, mtime_ns=file.mtime_ns)
         if self._replace:
             replace_name(new, file.target, target)
 
     def _make(self, mode: LinkMode, file: FileLink, source: int, target: int) -> None:
-        new = _TEMPORARY if self._replace else file.target
+        new = TEMPORARY if self._replace else file.target
         self._clear_temporary(target)
         if mode is LinkMode.HARDLINK:
             hard_link(file.source, new, source, target)
@@ -248,6 +249,6 @@ class Linker:
         if self._replace:
             # Only a run that was killed leaves one.
             try:
-                os.unlink(_TEMPORARY, dir_fd=target)
+                os.unlink(TEMPORARY, dir_fd=target)
             except FileNotFoundError:
                 pass

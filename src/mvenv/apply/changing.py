@@ -1,0 +1,315 @@
+"""Carry out changes below one folder, each at once, and never through a link.
+
+Every folder on the way is opened without following links, every file is made beside
+its name and renamed over it, and what is to be kept is copied, flushed and compared
+before it is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Container, Sequence
+from pathlib import Path
+from typing import Self
+
+from mvenv.errors import DamagedEntry, EnvironmentFault, SystemFault
+from mvenv.hashes import digest_bytes, digest_file
+from mvenv.link.files import copy_file, hard_link, reflink_file, replace_name, write_new
+from mvenv.link.modes import NEXT_MODE, LinkMode
+from mvenv.link.tree import TEMPORARY
+from mvenv.plan.changes import (
+    Change,
+    MakeFolder,
+    Proof,
+    Put,
+    Remove,
+    Seal,
+    SetAside,
+    Symlink,
+)
+
+__all__ = ["Changer"]
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_BYTECODE = "__pycache__"
+
+
+class Changer:
+    """Carries out changes below ``root``; to be closed, as a context does.
+
+    ``rescue`` is a folder, there or not, for what is kept. ``modes`` are how files may
+    come from a source, best first. ``keep`` are bytecode files that a wheel ships:
+    other bytecode is removed with its source.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        rescue: Path,
+        modes: Sequence[LinkMode] = (LinkMode.COPY,),
+        keep: Container[str] = frozenset(),
+    ) -> None:
+        self.root = root
+        self._rescue = rescue
+        self._modes = tuple(modes)
+        self._keep = keep
+        self._opened: tuple[str, int] | None = None
+        self.rescued: dict[str, Path] = {}
+        """What was kept: path below the root, and where it is now."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the folder that is open."""
+        if self._opened is not None:
+            os.close(self._opened[1])
+            self._opened = None
+
+    def make(self, change: Change) -> None:
+        """Carry out one change.
+
+        `DamagedEntry` where a source's bytes are not what they must be,
+        `EnvironmentFault` where something is in the way, `SystemFault` where the
+        system refuses; what was there is there then.
+        """
+        try:
+            match change:
+                case Put():
+                    self._put(change)
+                case Symlink():
+                    self._symlink(change)
+                case Remove():
+                    self._remove(change)
+                case SetAside():
+                    self._set_aside(change)
+                case Seal():
+                    self._seal(change)
+                case MakeFolder():
+                    self._folder(change.path, make=True)
+        except OSError as error:
+            doing = f"cannot change `{change.path}`"
+            raise SystemFault.from_os_error(error, doing) from error
+
+    def _put(self, put: Put) -> None:
+        folder, name = self._place(put.path, make=True)
+        if put.rescue:
+            self._keep_bytes(put.path, folder, name)
+        _forget(TEMPORARY, folder)
+        self._fill(put, folder)
+        _check_free(name, folder, put.path)
+        replace_name(TEMPORARY, name, folder)
+        self._drop_bytecode(put.path, folder, name)
+
+    def _fill(self, put: Put, folder: int) -> None:
+        """Make the temporary file, with bytes that are right."""
+        if put.source is None:
+            content = put.content or b""
+            if digest_bytes(content).sha256 != put.sha256:
+                raise DamagedEntry(f"what was to be written to `{put.path}` is wrong")
+            write_new(content, TEMPORARY, folder, mode=put.mode, mtime_ns=put.mtime_ns)
+            return
+        source = os.open(os.path.dirname(put.source), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._bring(put, os.path.basename(put.source), source, folder)
+            if put.proof is Proof.HASH:
+                self._check_bytes(put, folder)
+        except BaseException:
+            _forget(TEMPORARY, folder)
+            raise
+        finally:
+            os.close(source)
+
+    def _bring(self, put: Put, name: str, source: int, folder: int) -> None:
+        seen = os.stat(name, dir_fd=source, follow_symlinks=False)
+        if put.sealed is not None and put.proof is Proof.STAMP:
+            found = (seen.st_mode, seen.st_mtime_ns, seen.st_size)
+            if found != (stat.S_IFREG | put.sealed[0], put.sealed[1], put.size):
+                raise DamagedEntry(f"`{put.source}` is not what its manifest says")
+        stamp = seen.st_mtime_ns if put.mtime_ns is None else put.mtime_ns
+        for mode in (*self._modes, LinkMode.COPY):
+            try:
+                if mode is LinkMode.HARDLINK:
+                    if not put.link:
+                        continue
+                    hard_link(name, TEMPORARY, source, folder)
+                else:
+                    way = reflink_file if mode is LinkMode.REFLINK else copy_file
+                    way(name, TEMPORARY, source, folder, mode=put.mode, mtime_ns=stamp)
+            except OSError as error:
+                if error.errno not in NEXT_MODE or mode is LinkMode.COPY:
+                    raise
+            else:
+                return
+
+    def _check_bytes(self, put: Put, folder: int) -> None:
+        digest = digest_file(TEMPORARY, dir_fd=folder)
+        if (digest.sha256, digest.size) != (put.sha256, put.size):
+            raise DamagedEntry(f"`{put.source}` is not what its manifest says")
+
+    def _symlink(self, link: Symlink) -> None:
+        folder, name = self._place(link.path, make=True)
+        if link.rescue:
+            self._keep_bytes(link.path, folder, name)
+        _forget(TEMPORARY, folder)
+        os.symlink(link.points_to, TEMPORARY, dir_fd=folder)
+        _check_free(name, folder, link.path)
+        replace_name(TEMPORARY, name, folder)
+
+    def _remove(self, remove: Remove) -> None:
+        try:
+            folder, name = self._place(remove.path, make=False)
+        except FileNotFoundError:
+            return
+        if remove.rescue:
+            self._keep_bytes(remove.path, folder, name)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+        self._drop_bytecode(remove.path, folder, name)
+
+    def _set_aside(self, aside: SetAside) -> None:
+        try:
+            folder, name = self._place(aside.path, make=False)
+            os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        place = self._rescue_place(aside.path)
+        os.rename(name, place, src_dir_fd=folder)
+        self.rescued[aside.path] = place
+
+    def _seal(self, seal: Seal) -> None:
+        folder, name = self._place(seal.path, make=False)
+        # Without waiting for somebody to write into what may be a pipe by now.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(name, flags, dir_fd=folder)
+        try:
+            os.fchmod(descriptor, seal.mode)
+            os.utime(descriptor, ns=(seal.mtime_ns, seal.mtime_ns))
+        finally:
+            os.close(descriptor)
+
+    def _keep_bytes(self, path: str, folder: int, name: str) -> None:
+        """Copy what is there, flush the copy and compare it."""
+        try:
+            seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(seen.st_mode):
+            self._set_aside(SetAside(path))
+            return
+        place = self._rescue_place(path)
+        target = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if stat.S_ISREG(seen.st_mode):
+                stamp, mode = seen.st_mtime_ns, 0o600 | stat.S_IMODE(seen.st_mode)
+                copy_file(name, place.name, folder, target, mode=mode, mtime_ns=stamp)
+                _compare(name, folder, place)
+            elif stat.S_ISLNK(seen.st_mode):
+                os.symlink(os.readlink(name, dir_fd=folder), place)
+            else:
+                # A pipe or a device holds no bytes; what it was is told by its move.
+                os.rename(name, place, src_dir_fd=folder)
+            os.fsync(target)
+        finally:
+            os.close(target)
+        self.rescued[path] = place
+
+    def _rescue_place(self, path: str) -> Path:
+        """Return a name for what is kept that nothing has yet."""
+        place = self._rescue / path
+        place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        number = 0
+        while os.path.lexists(place):
+            number += 1
+            place = place.with_name(f"{os.path.basename(path)}~{number}")
+        return place
+
+    def _drop_bytecode(self, path: str, folder: int, name: str) -> None:
+        """Remove what was compiled from the source that stood here before."""
+        if not name.endswith(".py"):
+            return
+        of_it = re.compile(re.escape(name[:-2]) + r"[\w-]+(\.opt-\w+)?\.pyc")
+        above = path.rpartition("/")[0]
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            cache = os.open(_BYTECODE, _FOLDER, dir_fd=folder)
+            try:
+                for cached in os.listdir(cache):
+                    shipped = f"{above}/{_BYTECODE}/{cached}" in self._keep
+                    if of_it.fullmatch(cached) and not shipped:
+                        os.unlink(cached, dir_fd=cache)
+            finally:
+                os.close(cache)
+
+    def _place(self, path: str, *, make: bool) -> tuple[int, str]:
+        above, _, name = path.rpartition("/")
+        return self._folder(above, make=make), name
+
+    def _folder(self, path: str, *, make: bool) -> int:
+        """Return a descriptor of a folder below the root, which stays open.
+
+        No link is followed: it could lead out of the environment.
+        """
+        if self._opened is not None:
+            if self._opened[0] == path:
+                return self._opened[1]
+            self.close()
+        opened = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in filter(None, path.split("/")):
+                below = _step_into(part, opened, path, make=make)
+                os.close(opened)
+                opened = below
+        except BaseException:
+            os.close(opened)
+            raise
+        self._opened = (path, opened)
+        return opened
+
+
+def _step_into(part: str, opened: int, path: str, *, make: bool) -> int:
+    try:
+        return os.open(part, _FOLDER, dir_fd=opened)
+    except FileNotFoundError:
+        if not make:
+            raise
+        os.mkdir(part, 0o755, dir_fd=opened)
+        return os.open(part, _FOLDER, dir_fd=opened)
+    except OSError as error:
+        seen = os.stat(part, dir_fd=opened, follow_symlinks=False)
+        if stat.S_ISDIR(seen.st_mode):
+            raise
+        raise EnvironmentFault(
+            f"a file or link stands where the folder `{path}` belongs"
+        ) from error
+
+
+def _check_free(name: str, folder: int, path: str) -> None:
+    """Raise `EnvironmentFault` where a folder has the name."""
+    with contextlib.suppress(FileNotFoundError):
+        seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISDIR(seen.st_mode):
+            _forget(TEMPORARY, folder)
+            raise EnvironmentFault(f"a folder stands where `{path}` belongs")
+
+
+def _forget(name: str, folder: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+
+
+def _compare(name: str, folder: int, kept: Path) -> None:
+    """Flush what was kept, and raise `SystemFault` where it is not the same bytes."""
+    with kept.open("rb") as stream:
+        os.fsync(stream.fileno())
+    if digest_file(name, dir_fd=folder) != digest_file(kept):
+        raise SystemFault(
+            f"`{name}` changed while it was copied to `{kept}`; it was left as it is",
+            hint="run the same command again when nothing writes to it",
+        )

@@ -1,0 +1,99 @@
+"""The values of diagnosing: what a file must be, and what was found instead."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mvenv.store.layout import StoreKey
+
+__all__ = ["Expected", "Finding", "HealClass", "Kind", "Level"]
+
+
+class HealClass(enum.StrEnum):
+    """Who may heal a fault, and when."""
+
+    PLAIN = "A"
+    """Doctor does, by itself: nothing of the user's can be in it."""
+    FIX = "B"
+    """Only with ``--fix``, after the present bytes were rescued."""
+    REPORT = "C"
+    """Nobody: it is reported."""
+
+
+class Level(enum.Enum):
+    """How closely is looked."""
+
+    QUICK = "what stat can see, and a slice of the rest"
+    FULL = "every byte"
+
+
+class Kind(enum.Enum):
+    """How a file came into the environment."""
+
+    LINKED = "shared with the store: a hard link, or a reflink or copy of it"
+    PRIVATE = "copied from the store, never shared"
+    GENERATED = "written here"
+
+
+class Expected(NamedTuple):
+    """What one file of an environment must be."""
+
+    path: str
+    """Below the environment, "/" between."""
+    sha256: str
+    size: int
+    mode: int
+    """As it must be here."""
+    mtime_ns: int
+    kind: Kind
+    distribution: str | None
+    """Of our own files none."""
+    wheel: StoreKey | None
+    """Where its bytes are, if anywhere in a store."""
+    member: str
+    """Its path in the wheel's tree."""
+    sealed_mode: int
+    """As it must be in the store."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that is not as it must be, or that the user should know."""
+
+    code: str
+    """Of its check: ``F01``."""
+    where: Path
+    """The environment or the store."""
+    heal: HealClass
+    detail: str
+    """What was seen, in words: ``3 bytes, 120 belong there``."""
+    path: str | None = None
+    """Below ``where``."""
+    distribution: str | None = None
+    drift: bool = False
+    """The user did it on purpose: reported, never a fault."""
+    remedy: str | None = None
+    """What the user can do, where nobody else may."""
+    users: tuple[Path, ...] = ()
+    """Environments that are hit too."""
+    expected: Expected | None = None
+    wheel: StoreKey | None = None
+    """Of the entry in the store, where that is at fault."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``--json`` prints of it."""
+        return {
+            "code": self.code,
+            "where": str(self.where),
+            "path": self.path,
+            "distribution": self.distribution,
+            "class": self.heal.value,
+            "drift": self.drift,
+            "detail": self.detail,
+            "remedy": self.remedy,
+            "users": [str(path) for path in self.users],
+            "wheel": self.wheel,
+        }
