@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def put(source: Path | None = None, **changes: object) -> Put:
+def put(source: Path | None = None, **changes: Any) -> Put:
     made = Put(
         path="lib/a.py",
         sha256=digest_bytes(GOOD).sha256,
@@ -61,9 +62,9 @@ def put(source: Path | None = None, **changes: object) -> Put:
     return made._replace(**changes)
 
 
-def change(root: Path, *changes: Change, **options: object) -> dict[str, Path]:
+def change(root: Path, *changes: Change, **options: Any) -> dict[str, Path]:
     rescue = root / ".mvenv" / "rescued"
-    with Changer(root, rescue=rescue, **options) as changer:  # type: ignore[arg-type]  # options are those of the class
+    with Changer(root, rescue=rescue, **options) as changer:
         for one in changes:
             changer.make(one)
         return changer.rescued
