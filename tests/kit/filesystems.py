@@ -20,7 +20,7 @@ from typing import NoReturn
 
 import pytest
 
-__all__ = ["MOUNTED_KINDS", "Filesystems"]
+__all__ = ["MOUNTED_KINDS", "Disk", "Filesystems"]
 
 MOUNTED_KINDS = ("ext4", "xfs", "btrfs", "tmpfs")
 """What `Filesystems.folder` takes."""
@@ -34,6 +34,8 @@ _MAKE = {
     "xfs": ("mkfs.xfs", "-q", "-m", "reflink=1"),
     "btrfs": ("mkfs.btrfs", "-q"),
 }
+# linux/fs.h, xfs_fs.h: _IOR('X', 125, __u32), without writing the log out first
+_SHUTDOWN, _NO_LOG_FLUSH = 0x8004587D, 2
 # linux/fs.h: FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, struct fsxattr
 _GET_ATTRIBUTES, _SET_ATTRIBUTES = 0x801C581F, 0x401C5820
 _ATTRIBUTES = struct.Struct("5I8x")
@@ -70,6 +72,27 @@ def _enter_own_namespace() -> None:
     if library.unshare(_CLONE_NEWNS):
         _give_up(f"no mount namespace: {os.strerror(ctypes.get_errno())}")
     _run("mount", "--make-rprivate", "/")
+
+
+class Disk:
+    """A file system that loses its power: what was not flushed is gone."""
+
+    def __init__(self, image: Path, folder: Path) -> None:
+        self.image = image
+        self.folder = folder
+
+    def cut_power(self) -> None:
+        """Stop the file system at once: nothing more reaches the disk."""
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.ioctl(descriptor, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
+        finally:
+            os.close(descriptor)
+
+    def start_again(self) -> None:
+        """Mount it anew, as after the power came back; nobody may be in it."""
+        _run("umount", self.folder)
+        _run("mount", "-o", "loop", self.image, self.folder)
 
 
 class Filesystems:
@@ -116,6 +139,11 @@ class Filesystems:
         """Return a new ext4 of ``size`` bytes, to be filled until ENOSPC."""
         return self._mount_image("ext4", size)
 
+    def disk(self, kind: str, size: int = 1 << 30) -> Disk:
+        """Return a new ext4 or XFS whose power can be cut."""
+        image = self._make_image(kind, size)
+        return Disk(image, self._mount("-o", "loop", image))
+
     def limited_tmpfs(self, size: int, inodes: int = 0) -> Path:
         """Return a new tmpfs of ``size`` bytes and ``inodes`` (0: no limit)."""
         options = f"size={size},nr_inodes={inodes},mode=755"
@@ -155,6 +183,12 @@ class Filesystems:
             os.close(descriptor)
         return folder
 
+    def take_away(self, disk: Disk) -> None:
+        """Unmount a disk that is of no more use, and free what its image takes."""
+        assert _unmount(disk.folder)
+        self._mounts.remove(disk.folder)
+        disk.image.unlink()
+
     def close(self) -> None:
         """Unmount all, the newest first, and remove the images."""
         failed = [mount for mount in reversed(self._mounts) if not _unmount(mount)]
@@ -169,6 +203,9 @@ class Filesystems:
         _enter_own_namespace()
 
     def _mount_image(self, kind: str, size: int) -> Path:
+        return self._mount("-o", "loop", self._make_image(kind, size))
+
+    def _make_image(self, kind: str, size: int) -> Path:
         self._prepare()
         make = _MAKE[kind]
         if shutil.which(make[0]) is None:
@@ -177,7 +214,7 @@ class Filesystems:
         image.touch()
         os.truncate(image, size)
         _run(*make, image)
-        return self._mount("-o", "loop", image)
+        return image
 
     def _mount(self, *arguments: str | Path) -> Path:
         self._prepare()
