@@ -26,6 +26,7 @@ from mvenv.plan.changes import (
     Proof,
     Put,
     Remove,
+    Rescue,
     Seal,
     SetAside,
     Symlink,
@@ -88,6 +89,8 @@ class Changer:
                     self._symlink(change)
                 case Remove():
                     self._remove(change)
+                case Rescue():
+                    self._keep_bytes(change.path, *self._place(change.path, make=False))
                 case SetAside():
                     self._set_aside(change)
                 case Seal():

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mvenv.store.layout import StoreKey
 
-__all__ = ["Expected", "Finding", "HealClass", "Kind", "Level"]
+__all__ = ["Examination", "Expected", "Finding", "HealClass", "Kind", "Level"]
 
 
 class HealClass(enum.StrEnum):
@@ -97,3 +97,15 @@ class Finding:
             "users": [str(path) for path in self.users],
             "wheel": self.wheel,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What a look at an environment or a store brought."""
+
+    findings: tuple[Finding, ...]
+    checked: int
+    """Files that were looked at."""
+    rehashed: int
+    """Those of them whose bytes were read and hashed."""
+    bytes_hashed: int

@@ -16,6 +16,7 @@ __all__ = [
     "Proof",
     "Put",
     "Remove",
+    "Rescue",
     "Seal",
     "SetAside",
     "Symlink",
@@ -68,6 +69,12 @@ class Remove(NamedTuple):
     rescue: bool = False
 
 
+class Rescue(NamedTuple):
+    """Keep a copy of the bytes that are there, and change nothing yet."""
+
+    path: str
+
+
 class SetAside(NamedTuple):
     """Move whatever is there among the rescued files, with all that is in it."""
 
@@ -88,4 +95,4 @@ class MakeFolder(NamedTuple):
     path: str
 
 
-Change = Put | Symlink | Remove | SetAside | Seal | MakeFolder
+Change = Put | Symlink | Remove | Rescue | SetAside | Seal | MakeFolder
