@@ -1,0 +1,289 @@
+"""Look at a store: its entries, its records, and what killed runs left in it.
+
+Only ever reads; nothing is locked that would need a file. No archives of wheels are
+kept by this store, so there are none to look at (F53).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from mvenv.diagnose.entries import Count, EntryLook
+from mvenv.diagnose.model import Examination, Finding, HealClass, Level
+from mvenv.diagnose.users import Users
+from mvenv.hashes import digest_bytes, quick_digest
+from mvenv.store.layout import FORMAT, StoreKey, StoreLayout
+from mvenv.store.registry import Root
+
+__all__ = ["examine_store", "writable_fault"]
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+_TEMPORARY = re.compile(r"\..+\.\d+\.\d+")
+_OWN = frozenset({"FORMAT", "CACHEDIR.TAG", ".gitignore", "lost+found"})
+_FOLDERS = frozenset(
+    {
+        "wheels",
+        "builds",
+        "plans",
+        "interpreters",
+        "envs",
+        "tmp",
+        "trash",
+        "rescued",
+        "locks",
+    }
+)
+_HOUR = 3600 * 10**9
+"""Nanoseconds; a writer of one record is done by then."""
+
+
+def examine_store(
+    layout: StoreLayout,
+    keys: Iterable[StoreKey] | None,
+    level: Level,
+    roots: Iterable[Root],
+    *,
+    users: Users | None = None,
+) -> Examination:
+    """Look at the entries ``keys`` of a store, or at all of it where that is `None`.
+
+    ``roots`` are the environments to tell who is hit; ``users`` the same, where their
+    plans are read already. What cannot be read is a finding, never an error.
+    """
+    users = users or Users(layout, roots)
+    count = Count()
+    fault = writable_fault(layout)
+    if fault is not None:
+        count.findings.append(fault)
+    if not _is_newer(layout):
+        whole = keys is None
+        chosen = _all_keys(layout) | users.keys() if keys is None else frozenset(keys)
+        for key in sorted(chosen):
+            look = EntryLook(
+                layout=layout, key=key, level=level, users=users, count=count
+            )
+            look.look()
+        if whole:
+            count.findings += _aliens(layout)
+        count.findings += _leftovers(layout)
+        count.findings += _damaged_records(layout, thorough=whole)
+    return Examination(
+        findings=tuple(count.findings),
+        checked=count.checked,
+        rehashed=count.rehashed,
+        bytes_hashed=count.bytes_hashed,
+    )
+
+
+def writable_fault(layout: StoreLayout) -> Finding | None:
+    """Return why the store must not be written, as a finding; `None` where it may be.
+
+    A store that is not there may be made anew.
+    """
+    try:
+        seen = layout.root.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return _finding(layout, "F13", None, _reason(error), HealClass.REPORT)
+    if seen.st_uid != os.geteuid():
+        return _finding(
+            layout,
+            "F51",
+            None,
+            f"belongs to the user {seen.st_uid} and is never written by {os.geteuid()}",
+            HealClass.REPORT,
+            remedy=f"chown -R {os.geteuid()} {layout.root}",
+        )
+    if seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return _finding(
+            layout,
+            "F51",
+            None,
+            "can be written by other users, who could put code into environments",
+            HealClass.REPORT,
+            remedy=f"chmod go-w {layout.root}",
+        )
+    if _is_newer(layout):
+        return _finding(
+            layout,
+            "F47",
+            "FORMAT",
+            "is of a format that this version does not know; nothing is written to it",
+            HealClass.REPORT,
+            remedy="upgrade mvenv",
+        )
+    return None
+
+
+def _is_newer(layout: StoreLayout) -> bool:
+    """Return whether the store says that it is of another format."""
+    text = _read(layout.root / "FORMAT")
+    match = re.fullmatch(rb"mvenv store (\d{1,9})\n?", text or b"")
+    return match is not None and int(match[1]) > FORMAT
+
+
+def _all_keys(layout: StoreLayout) -> frozenset[StoreKey]:
+    return frozenset(
+        StoreKey(name)
+        for name in _names(layout.root / "wheels", 2)
+        if _KEY.fullmatch(name)
+    )
+
+
+def _names(folder: Path, depth: int) -> Iterator[str]:
+    """Yield the names ``depth`` levels below a folder."""
+    for name in _listed(folder):
+        if depth == 1:
+            yield name
+        else:
+            yield from _names(folder / name, depth - 1)
+
+
+def _aliens(layout: StoreLayout) -> Iterator[Finding]:
+    known = _OWN | _FOLDERS
+    for name in _listed(layout.root):
+        if name not in known and not _TEMPORARY.fullmatch(name):
+            yield _alien(layout, name)
+    wheels = layout.root / "wheels"
+    for prefix in _listed(wheels):
+        inside = _listed(wheels / prefix)
+        if not re.fullmatch(r"[0-9a-f]{2}", prefix):
+            yield _alien(layout, f"wheels/{prefix}")
+            continue
+        for name in inside:
+            if not _KEY.fullmatch(name) or not name.startswith(prefix):
+                yield _alien(layout, f"wheels/{prefix}/{name}")
+
+
+def _alien(layout: StoreLayout, path: str) -> Finding:
+    return _finding(layout, "F46", path, "is nothing that a store has", HealClass.FIX)
+
+
+def _leftovers(layout: StoreLayout) -> Iterator[Finding]:
+    for name in _listed(layout.tmp):
+        if _is_abandoned(layout.tmp / name):
+            detail = "its process is gone"
+            yield _finding(layout, "F42", f"tmp/{name}", detail)
+    for name in _listed(layout.trash):
+        detail = "was not deleted to the end"
+        yield _finding(layout, "F52", f"trash/{name}", detail)
+    try:
+        before = layout.tmp.stat().st_mtime_ns - _HOUR
+    except OSError:
+        return
+    for folder in ("", "envs", "builds", "interpreters", "plans"):
+        for name in _listed(layout.root / folder):
+            path = f"{folder}/{name}" if folder else name
+            if _TEMPORARY.fullmatch(name) and _changed_before(
+                layout.root / path, before
+            ):
+                detail = "never got its name"
+                yield _finding(layout, "F52", path, detail)
+
+
+def _changed_before(path: Path, moment: int) -> bool:
+    try:
+        return path.lstat().st_mtime_ns < moment
+    except OSError:
+        return False
+
+
+def _is_abandoned(folder: Path) -> bool:
+    """Return whether nobody holds a scratch folder's lock; takes it only to ask."""
+    try:
+        lock = os.open(folder / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        # About to be made, or killed before it had one: a sweep can tell.
+        return False
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(lock)
+    return True
+
+
+def _damaged_records(layout: StoreLayout, *, thorough: bool) -> Iterator[Finding]:
+    said = _read(layout.root / "FORMAT") or b""
+    if layout.root.is_dir() and not re.match(rb"mvenv store \d", said):
+        yield _finding(layout, "F47", "FORMAT", "does not say what the store is")
+    for name in _listed(layout.envs):
+        if not name.startswith(".") and not name.endswith(".absent"):
+            yield from _judge_record(layout, f"envs/{name}")
+    if thorough:
+        yield from _damaged_answers(layout)
+
+
+def _damaged_answers(layout: StoreLayout) -> Iterator[Finding]:
+    """Look at what is only there to be quick: it can be found out again."""
+    for name in _listed(layout.plans):
+        content = _read(layout.plans / name)
+        if name.startswith(".") or content is None:
+            continue
+        if digest_bytes(content).sha256 != name:
+            detail = "is damaged: environments have their own"
+            yield _finding(layout, "F47", f"plans/{name}", detail)
+    for folder in ("interpreters", "builds"):
+        for name in _listed(layout.root / folder):
+            path = layout.root / folder / name
+            if not name.startswith(".") and path.is_file():
+                yield from _judge_record(layout, f"{folder}/{name}")
+
+
+def _judge_record(layout: StoreLayout, path: str) -> Iterator[Finding]:
+    content = _read(layout.root / path)
+    if content is not None and not _is_sound(content):
+        yield _finding(layout, "F47", path, "is damaged")
+
+
+def _is_sound(content: bytes) -> bool:
+    """Return whether a record's checksum, the last word of its first line, is right."""
+    header, newline, payload = content.partition(b"\n")
+    words = header.split(b" ")
+    return bool(newline) and words[-1] == quick_digest(payload).encode()
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _finding(
+    layout: StoreLayout,
+    code: str,
+    path: str | None,
+    detail: str,
+    heal: HealClass = HealClass.PLAIN,
+    *,
+    remedy: str | None = None,
+) -> Finding:
+    return Finding(
+        code=code,
+        where=layout.root,
+        heal=heal,
+        detail=detail,
+        path=path,
+        remedy=remedy,
+    )
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
