@@ -8,6 +8,7 @@ before it is replaced.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -26,6 +27,7 @@ from mvenv.plan.changes import (
     Proof,
     Put,
     Remove,
+    RemoveFolder,
     Rescue,
     Seal,
     SetAside,
@@ -43,7 +45,8 @@ class Changer:
 
     ``rescue`` is a folder, there or not, for what is kept. ``modes`` are how files may
     come from a source, best first. ``keep`` are bytecode files that a wheel ships:
-    other bytecode is removed with its source.
+    other bytecode is removed with its source. With ``by_link`` what is kept may be
+    another name of the same file: enough where its name is about to go to another.
     """
 
     def __init__(
@@ -53,11 +56,13 @@ class Changer:
         rescue: Path,
         modes: Sequence[LinkMode] = (LinkMode.COPY,),
         keep: Container[str] = frozenset(),
+        by_link: bool = False,
     ) -> None:
         self.root = root
         self._rescue = rescue
         self._modes = tuple(modes)
         self._keep = keep
+        self._by_link = by_link
         self._opened: tuple[str, int] | None = None
         self.rescued: dict[str, Path] = {}
         """What was kept: path below the root, and where it is now."""
@@ -89,6 +94,8 @@ class Changer:
                     self._symlink(change)
                 case Remove():
                     self._remove(change)
+                case RemoveFolder():
+                    self._remove_folder(change.path)
                 case Rescue():
                     self._keep_bytes(change.path, *self._place(change.path, make=False))
                 case SetAside():
@@ -177,6 +184,12 @@ class Changer:
             os.unlink(name, dir_fd=folder)
         self._drop_bytecode(remove.path, folder, name)
 
+    def _remove_folder(self, path: str) -> None:
+        # Not there, not empty, or no folder: then there is nothing to remove.
+        with contextlib.suppress(OSError, EnvironmentFault):
+            folder, name = self._place(path, make=False)
+            os.rmdir(name, dir_fd=folder)
+
     def _set_aside(self, aside: SetAside) -> None:
         try:
             folder, name = self._place(aside.path, make=False)
@@ -207,6 +220,8 @@ class Changer:
         if stat.S_ISDIR(seen.st_mode):
             self._set_aside(SetAside(path))
             return
+        if self._by_link and self._keep_link(path, folder, name):
+            return
         place = self._rescue_place(path)
         target = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -223,6 +238,26 @@ class Changer:
         finally:
             os.close(target)
         self.rescued[path] = place
+
+    def _keep_link(self, path: str, folder: int, name: str) -> bool:
+        """Return whether what is there could be kept as another name of it."""
+        first = self._rescue / path
+        with contextlib.suppress(OSError):
+            # A run that was killed had kept it already.
+            if os.path.samestat(
+                first.lstat(), os.stat(name, dir_fd=folder, follow_symlinks=False)
+            ):
+                self.rescued[path] = first
+                return True
+        place = self._rescue_place(path)
+        try:
+            os.link(name, place, src_dir_fd=folder, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in NEXT_MODE and error.errno != errno.EMLINK:
+                raise
+            return False
+        self.rescued[path] = place
+        return True
 
     def _rescue_place(self, path: str) -> Path:
         """Return a name for what is kept that nothing has yet."""

@@ -16,6 +16,7 @@ __all__ = [
     "Proof",
     "Put",
     "Remove",
+    "RemoveFolder",
     "Rescue",
     "Seal",
     "SetAside",
@@ -69,6 +70,12 @@ class Remove(NamedTuple):
     rescue: bool = False
 
 
+class RemoveFolder(NamedTuple):
+    """Remove a folder if nothing is in it."""
+
+    path: str
+
+
 class Rescue(NamedTuple):
     """Keep a copy of the bytes that are there, and change nothing yet."""
 
@@ -95,4 +102,6 @@ class MakeFolder(NamedTuple):
     path: str
 
 
-Change = Put | Symlink | Remove | Rescue | SetAside | Seal | MakeFolder
+Change = (
+    Put | Symlink | Remove | RemoveFolder | Rescue | SetAside | Seal | MakeFolder
+)
