@@ -121,4 +121,4 @@ def _generated(environment: Path) -> frozenset[str]:
     """Return the files that the receipt lists as written and not linked."""
     record = (environment / ".mvenv" / "receipt").read_text(encoding="utf-8")
     receipt = json.loads(record.partition("\n")[2])
-    return frozenset(path for path, _, _ in receipt["generated"])
+    return frozenset(path for path, *_ in receipt["generated"])
