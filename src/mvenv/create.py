@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mvenv import __version__
 from mvenv.apply import Application, Applied, Origin
 from mvenv.ensure import Builder, Ensured, ensure
+from mvenv.ensure.attempts import until_sound
 from mvenv.env.bare import VenvOptions, check_path, render
 from mvenv.env.clearing import check_apart, check_disposable
 from mvenv.env.place import check_free
@@ -20,7 +21,7 @@ from mvenv.env.receipt import Asked, Installed
 from mvenv.env.seeds import pip_wheel
 from mvenv.env.skeleton import Skeleton, load_skeleton
 from mvenv.env.state import EnvironmentState, observe
-from mvenv.errors import LockfileError, StoreError
+from mvenv.errors import LockfileError
 from mvenv.fetch.download import Fetcher
 from mvenv.interpreters import find_interpreter, inspect_interpreter
 from mvenv.link.modes import LinkMode, LinkPolicy, PassedOver
@@ -32,8 +33,8 @@ from mvenv.progress import Reporter
 from mvenv.selection import GroupOptions, Selection, select
 from mvenv.selection.addition import with_wheel
 from mvenv.selection.model import ArchiveChoice, DirectoryChoice, IndexChoice
-from mvenv.store.entries import StaleWheels, WheelStore
-from mvenv.store.layout import StoreLayout, open_layout, store_key
+from mvenv.store.entries import WheelStore
+from mvenv.store.layout import StoreLayout, open_layout
 from mvenv.store.locking import using
 from mvenv.store.runs import RunFolder
 from mvenv.target import Target
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
     from mvenv.lockfiles.model import Lockfile
 
 __all__ = ["CreateRequest", "Created", "create"]
-
-_ATTEMPTS = 3
-"""Damaged wheels are fetched anew; who damages them again and again must stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,24 +181,20 @@ class _Making:
             Fetcher(request.fetch, self.reporter) as fetcher,
         ):
             builder = self._builder(run)
-            for _ in range(_ATTEMPTS):
-                try:
-                    ensured = ensure(
-                        selection,
-                        store=store,
-                        run=run,
-                        fetcher=fetcher,
-                        builder=builder,
-                        reporter=self.reporter,
-                    )
-                    application = self._application(ensured, store, run)
-                    return application, ensured, application.carry_out()
-                except StaleWheels as stale:
-                    _mend(stale, store, self.reporter)
-        raise StoreError(
-            f"wheels in the store `{self.layout.root}` are changed again and again",
-            hint="find out who writes to it, or choose another with `--store`",
-        )
+
+            def attempt() -> tuple[Application, Ensured, Applied]:
+                ensured = ensure(
+                    selection,
+                    store=store,
+                    run=run,
+                    fetcher=fetcher,
+                    builder=builder,
+                    reporter=self.reporter,
+                )
+                application = self._application(ensured, store, run)
+                return application, ensured, application.carry_out()
+
+            return until_sound(attempt, store, self.reporter)
 
     def _builder(self, run: RunFolder) -> Builder:
         return Builder(
@@ -296,22 +290,6 @@ def _needed(
             for file in one.source.files:
                 if file.path is not None:
                     yield "a file to install", file.path
-
-
-def _mend(stale: StaleWheels, store: WheelStore, reporter: Reporter) -> None:
-    """Make damaged wheels right, or take them out so that they are fetched anew."""
-    for key in sorted(stale.keys):
-        mending = store.mend(store_key(key))
-        if mending.usable:
-            continue
-        changed = ", ".join(mending.changed[:3]) or "its manifest"
-        where = (
-            f"; what was changed is kept in `{mending.kept}`" if mending.kept else ""
-        )
-        reporter.warn(
-            f"a stored wheel had been changed ({changed}) and was not used{where}."
-            " Other environments that share these files have the change too"
-        )
 
 
 def _created(

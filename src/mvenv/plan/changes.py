@@ -102,6 +102,4 @@ class MakeFolder(NamedTuple):
     path: str
 
 
-Change = (
-    Put | Symlink | Remove | RemoveFolder | Rescue | SetAside | Seal | MakeFolder
-)
+Change = Put | Symlink | Remove | RemoveFolder | Rescue | SetAside | Seal | MakeFolder
