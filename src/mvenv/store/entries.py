@@ -20,6 +20,7 @@ from mvenv.wheels.manifest import Manifest, ManifestFile
 
 __all__ = [
     "MANIFEST",
+    "REBUILT",
     "SYNCED",
     "TREE",
     "FileFault",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 MANIFEST = "MANIFEST"
+REBUILT = "rebuilt"
+"""There where an entry was made from environments; says from which."""
 SYNCED = "synced"
 TREE = "tree"
 
@@ -96,6 +99,11 @@ class WheelStore:
             return None
         self.mark_synced(wheel)
         return wheel
+
+    def find_manifest(self, key: StoreKey) -> Manifest | None:
+        """Return what a wheel must be, whether or not it is; `None` without."""
+        wheel = self._load(key)
+        return wheel.manifest if wheel is not None else None
 
     def _load(self, key: StoreKey) -> StoredWheel | None:
         root = self.layout.entry(key)
