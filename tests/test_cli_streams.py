@@ -56,6 +56,39 @@ def test_a_stream_that_takes_no_message_stops_no_work(
     assert (tmp_path / "env" / "pyvenv.cfg").exists()
 
 
+def test_a_summary_that_cannot_be_printed_is_told_as_that(
+    lock: Path, tmp_path: Path
+) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            _command(tmp_path / "env", lock),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 18
+    assert "all was done" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "env" / "pyvenv.cfg").exists()
+
+
+def test_whoever_stops_reading_stops_no_work(lock: Path, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        _command(tmp_path / "env", lock),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert (tmp_path / "env" / "pyvenv.cfg").exists()
+
+
 @pytest.mark.parametrize(("no_colour", "coloured"), [("", True), ("1", False)])
 def test_colours_can_be_turned_off(
     tmp_path: Path, no_colour: str, coloured: bool

@@ -156,6 +156,11 @@ def create(request: CreateRequest, reporter: Reporter) -> Created:
         skeleton=load_skeleton(target, memory=layout.interpreters),
     )
     application, ensured, applied = making.make(selection)
+    if applied.leftover is not None:
+        reporter.warn(
+            "the old environment could not be deleted whole; what is left of it is in"
+            f" `{applied.leftover}`: delete that when nothing uses it"
+        )
     return _created(application, ensured, applied, time.monotonic() - started)
 
 

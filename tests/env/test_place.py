@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_a_folder_that_is_no_environment_is_never_cleared(tmp_path: Path) -> Non
 
 def test_a_file_in_the_way_is_kept(tmp_path: Path) -> None:
     (tmp_path / "env").write_text("first line\nsecond line\n")
-    with pytest.raises(EnvironmentExists, match="is a file"):
+    with pytest.raises(EnvironmentExists, match="not a folder"):
         _fill(tmp_path / "env", clear=True)
     (tmp_path / "env" / "x").parent.write_text("a\nb")
     with pytest.raises(EnvironmentFault, match="a file stands where"):
@@ -104,6 +105,32 @@ def test_a_redirect_file_names_the_folder(tmp_path: Path) -> None:
 
     assert (tmp_path / "envs" / "one" / "pyvenv.cfg").read_text() == "new"
     assert (tmp_path / ".venv").read_text() == "envs/one\n"
+
+
+def test_a_file_of_another_name_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("envs/one\n")
+    with pytest.raises(EnvironmentExists, match="not a folder"):
+        _fill(tmp_path / "env")
+
+    assert (tmp_path / "env").read_text() == "envs/one\n"
+
+
+def test_what_cannot_be_deleted_of_the_old_one_is_named(tmp_path: Path) -> None:
+    _fill(tmp_path / "env")
+    stuck = tmp_path / "env" / "stuck"
+    stuck.write_text("old")
+    if subprocess.run(["chattr", "+i", stuck], check=False).returncode:
+        pytest.skip("no file can be made immutable here")
+    try:
+        with open_place(
+            observe(tmp_path / "env"), clear=True, fingerprint="x"
+        ) as place:
+            place.commit(frozenset())
+        assert place.leftover is not None
+        assert [path.name for path in place.leftover.rglob("stuck")] == ["stuck"]
+    finally:
+        for found in tmp_path.rglob("stuck"):
+            subprocess.run(["chattr", "-i", found], check=True)
 
 
 def test_a_link_to_a_folder_is_followed_and_kept(tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from kit.commands import Runner
+from kit.filesystems import Filesystems
 from kit.lockfiles import PylockWriter
 from kit.wheels import WheelMaker
 from mvenv.store.layout import StoreLayout, open_layout
@@ -130,3 +132,21 @@ def test_a_grave_of_another_container_is_not_in_the_way(tmp_path: Path) -> None:
         discard(layout, layout.root / "key")
 
     assert len(os.listdir(layout.trash)) == 1
+
+
+def test_a_store_that_cannot_be_written_to_is_told_with_a_way_out(
+    filesystems: Filesystems,
+    mvenv: Runner,
+    make_wheel: WheelMaker,
+    tmp_path: Path,
+    write_pylock: PylockWriter,
+) -> None:
+    lock = write_pylock(make_wheel("demo"))
+    disk = filesystems.limited_tmpfs(64 << 20)
+    mvenv.create(tmp_path / "one", lock, store=disk / "store")
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    outcome = mvenv("create", tmp_path / "two", "--from", lock, store=disk / "store")
+
+    assert outcome.code == 18
+    assert "read-only" in outcome.err
+    assert "--store" in outcome.err

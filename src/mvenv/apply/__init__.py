@@ -47,6 +47,8 @@ class Applied:
 
     filled: Filled
     choice: LinkChoice
+    leftover: Path | None
+    """What could not be deleted of an environment that was replaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,7 @@ class Application:
             # It is made, whatever becomes of the old one's record: prune sees to that.
             with contextlib.suppress(OSError):
                 unregister(self.store.layout, old.id)
-        return Applied(filled=filled, choice=choice)
+        return Applied(filled=filled, choice=choice, leftover=place.leftover)
 
     def _old_at_rest(self) -> contextlib.AbstractContextManager[None]:
         """Keep others from healing or syncing the environment that is replaced."""

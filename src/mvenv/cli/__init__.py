@@ -20,6 +20,8 @@ __all__ = ["INTERRUPTED", "command", "main", "run"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+UNHEARD = 1
+"""Exit code when all was done and whoever was to read the summary had gone."""
 _NEW_OBJECTS = 500_000
 """Objects made, and not freed, before cycles are looked for."""
 
@@ -63,16 +65,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _stopped(code: int) -> int:
     with contextlib.suppress(OSError):  # the terminal may be what went away
-        click.echo("interrupted; nothing half-made was left", err=True)
+        click.echo(
+            "interrupted; no file is half-written, and the same command goes on from"
+            " here",
+            err=True,
+        )
     return code
 
 
 def _report(console: Console, error: MvenvError | OSError) -> int:
-    if isinstance(error, BrokenPipeError):
-        # Whoever read our output has gone; Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     if isinstance(error, OSError):
-        error = SystemFault.from_os_error(error, "the system refused")
+        if console.telling:
+            # Python must not complain at exit of what is still to be written.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError) and console.telling:
+            return UNHEARD
+        doing = "the system refused"
+        if console.telling:
+            doing = "all was done, but the summary could not be printed"
+        error = SystemFault.from_os_error(error, doing)
     console.error(error)
     return error.exit_code

@@ -98,6 +98,8 @@ class Console:
         self.verbosity = verbosity
         self.as_json = as_json
         self.warnings: list[str] = []
+        self.telling = False
+        """All is done, and it is being told."""
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         self._files: _FilesStep | None = None
@@ -121,6 +123,7 @@ class Console:
 
     def result(self, text: str, value: dict[str, Any]) -> None:
         """Print what came out: text for people, one JSON object for programs."""
+        self.telling = True
         if self.as_json:
             click.echo(_as_json({**value, "warnings": self.warnings}))
         elif self.verbosity >= 0:

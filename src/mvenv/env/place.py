@@ -47,6 +47,10 @@ class Place(Protocol):
     def replaces(self) -> bool:
         """Return whether files may be there already."""
 
+    @property
+    def leftover(self) -> Path | None:
+        """Return, after the end, the folder of what could not be deleted."""
+
     def commit(self, planned: frozenset[str]) -> None:
         """Make the folder the environment; ``planned`` is all that belongs there."""
 
@@ -70,10 +74,12 @@ def open_place(
             with _in_place(state, clear=clear, fingerprint=fingerprint) as place:
                 yield place
             return
+        beside = _Beside(holder, state)
         try:
-            yield _Beside(holder, state)
+            yield beside
         finally:
             holder.remove()
+            beside.leftover = holder.path if os.path.lexists(holder.path) else None
     except BaseException:
         for folder in reversed(made):
             with contextlib.suppress(OSError):
@@ -165,6 +171,7 @@ class _Beside:
     def __init__(self, holder: _Holder, state: EnvironmentState) -> None:
         self._state = state
         self.folder = holder.path / _NEW
+        self.leftover: Path | None = None
 
     def commit(self, planned: frozenset[str]) -> None:
         """Rename, or exchange with what is there; the old one goes with the holder."""
@@ -220,6 +227,7 @@ class _InPlace:
     """The environment's own folder, which cannot be replaced."""
 
     replaces = True
+    leftover = None
 
     def __init__(self, state: EnvironmentState, *, clear: bool) -> None:
         self.folder = state.place

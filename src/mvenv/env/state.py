@@ -14,6 +14,8 @@ from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
 __all__ = ["EnvironmentState", "Standing", "is_mount_point", "mount_points", "observe"]
 
 _MARK = BUILDING.rpartition("/")[2]
+_REDIRECTING = ".venv"
+"""The only name of a file that leads to an environment (PEP 832)."""
 _REDIRECT_LIMIT = 4096
 """Bytes of a redirect file: one path."""
 
@@ -54,7 +56,7 @@ def observe(folder: Path) -> EnvironmentState:
     """
     path = Path(os.path.abspath(folder))
     try:
-        redirected = path.is_file()
+        redirected = path.name == _REDIRECTING and path.is_file()
         if redirected:
             path = _follow_redirect(path)
         return _observe(path, redirected=redirected)

@@ -8,6 +8,7 @@ import shutil
 import threading
 from pathlib import Path
 
+from mvenv.errors import SystemFault
 from mvenv.records import sweep_temporaries
 from mvenv.scratch import ScratchFolder, sweep_scratch
 from mvenv.store.durability import boot_id
@@ -20,11 +21,19 @@ _HOUR = 3600 * 10**9
 
 
 class RunFolder(ScratchFolder):
-    """A scratch folder inside the store, gone with the context. Safe for threads."""
+    """A scratch folder inside the store, gone with the context. Safe for threads.
+
+    `SystemFault` where the store cannot be written to.
+    """
 
     def __init__(self, layout: StoreLayout) -> None:
         self._naming = threading.Lock()
-        super().__init__(layout.tmp, f"{boot_id() or 'boot'}.{os.getpid()}.")
+        try:
+            super().__init__(layout.tmp, f"{boot_id() or 'boot'}.{os.getpid()}.")
+        except OSError as error:
+            fault = SystemFault.from_os_error(error, "cannot write to the store")
+            fault.hint = "choose another store with `--store` or MVENV_STORE"
+            raise fault from error
 
     def new_path(self) -> Path:
         """Return a path in the folder that nothing has yet."""
