@@ -7,21 +7,17 @@ store: see `find_donor`.
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import itertools
 import os
-import stat
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from mvenv.apply.proving import ProvenCopies, open_folder
 from mvenv.env.receipt import PLAN, read_receipt
-from mvenv.hashes import Digest, digest_bytes, digest_file
-from mvenv.link.files import copy_file, reflink_file, write_new
-from mvenv.link.modes import NEXT_MODE
+from mvenv.hashes import Digest, digest_bytes
+from mvenv.link.files import write_new
 from mvenv.plan.model import Plan, PlannedScript
 from mvenv.plan.record import load_plan
 from mvenv.store.layout import StoreKey, StoreLayout
@@ -29,9 +25,6 @@ from mvenv.wheels.manifest import ManifestFile
 
 __all__ = ["Donor", "Donors", "KnownWheel", "find_donor"]
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-"""What the target refuses; anything else may be the source's fault, and others may
-have the same bytes."""
 _HEADS = (b"#!python", b"#!pythonw", b"#!python3", b"#!python2")
 _ENDS = (b"\n", b"\r\n")
 
@@ -100,8 +93,7 @@ class Donors:
         default_factory=dict, init=False
     )
     _scripts: list[PlannedScript] = field(default_factory=list, init=False)
-    _no_clones: set[int] = field(default_factory=set, init=False)
-    """Devices between which and the store no reflink works."""
+    _copies: ProvenCopies = field(default_factory=ProvenCopies, init=False)
 
     def __post_init__(self) -> None:
         for number, donor in enumerate(self.donors):
@@ -180,7 +172,15 @@ class Donors:
             return new
         for place in self._places.get(file.sha256, ()):
             folder = self.donors[place.donor].folder
-            if self._bring_from(folder / place.path, file, new):
+            proof = self._copies.copy(
+                folder / place.path,
+                new,
+                sha256=file.sha256,
+                size=file.size,
+                mode=file.mode,
+                stamp=file.mtime_ns,
+            )
+            if proof is not None:
                 return folder
         return None
 
@@ -196,49 +196,11 @@ class Donors:
                     return content
         return None
 
-    def _bring_from(self, place: Path, file: ManifestFile, new: Path) -> bool:
-        try:
-            seen = place.lstat()
-            if not stat.S_ISREG(seen.st_mode) or seen.st_size != file.size:
-                return False
-            self._copy(place, seen.st_dev, file, new)
-        except OSError as error:
-            if error.errno in _FULL:
-                raise
-            return False
-        if _is(digest_file(new), file):
-            return True
-        new.unlink()
-        return False
-
-    def _copy(self, place: Path, device: int, file: ManifestFile, new: Path) -> None:
-        with _opened(place.parent) as source, _opened(new.parent) as target:
-            names = (place.name, new.name, source, target)
-            if device not in self._no_clones:
-                try:
-                    reflink_file(*names, mode=file.mode, mtime_ns=file.mtime_ns)
-                except OSError as error:
-                    if error.errno not in NEXT_MODE:
-                        raise
-                    self._no_clones.add(device)
-                else:
-                    return
-            copy_file(*names, mode=file.mode, mtime_ns=file.mtime_ns)
-
-
-@contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
 
 def _is(digest: Digest, file: ManifestFile) -> bool:
     return (digest.sha256, digest.size) == (file.sha256, file.size)
 
 
 def _write(content: bytes, new: Path, file: ManifestFile) -> None:
-    with _opened(new.parent) as target:
+    with open_folder(new.parent) as target:
         write_new(content, new.name, target, mode=file.mode, mtime_ns=file.mtime_ns)

@@ -24,7 +24,7 @@ from mvenv.plan.model import (
     PlannedWheel,
 )
 from mvenv.records import seal_record, unseal_record
-from mvenv.store.layout import StoreKey, StoreLayout, store_key
+from mvenv.store.layout import StoreKey, StoreLayout, entry_key
 from mvenv.wheels.manifest import ManifestFile
 
 __all__ = ["load_plan", "seal_plan"]
@@ -170,7 +170,7 @@ def _checked_key(key: str) -> StoreKey:
     from mvenv.errors import StoreError
 
     try:
-        return store_key(key)
+        return entry_key(key)
     except StoreError as error:
         raise ValueError(key) from error
 

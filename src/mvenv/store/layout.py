@@ -12,16 +12,30 @@ from typing import NewType
 from mvenv.errors import StoreError, SystemFault
 from mvenv.records import replace_bytes
 
-__all__ = ["FORMAT", "StoreKey", "StoreLayout", "open_layout", "store_key"]
+__all__ = [
+    "ADOPTED",
+    "FORMAT",
+    "StoreKey",
+    "StoreLayout",
+    "entry_key",
+    "is_adopted",
+    "open_layout",
+    "store_key",
+]
 
 FORMAT = 1
 
 StoreKey = NewType("StoreKey", str)
-"""The sha256 of a wheel file, lower-case hexadecimal."""
+"""The sha256 of a wheel file, lower-case hexadecimal. Of what was learned from an
+environment, whose wheel nobody has seen: `ADOPTED` and the sha256 of the list of its
+files, so no lockfile ever names it."""
 
+ADOPTED = "adopted-"
 _KEY = re.compile(r"[0-9a-f]{64}")
+_ENTRY = re.compile(rf"(?:{ADOPTED})?[0-9a-f]{{64}}")
 _FOLDERS = (
     "wheels",
+    "adopted",
     "builds",
     "plans",
     "interpreters",
@@ -44,6 +58,18 @@ def store_key(text: str) -> StoreKey:
     return StoreKey(text)
 
 
+def entry_key(text: str) -> StoreKey:
+    """Return ``text`` as the key of any entry; `StoreError` where it is none."""
+    if not _ENTRY.fullmatch(text):
+        raise StoreError(f"`{text}` is not the key of an entry")
+    return StoreKey(text)
+
+
+def is_adopted(key: StoreKey) -> bool:
+    """Return whether an entry was learned from an environment."""
+    return key.startswith(ADOPTED)
+
+
 @dataclass(frozen=True, slots=True)
 class StoreLayout:
     """The folders of one store."""
@@ -52,6 +78,9 @@ class StoreLayout:
 
     def entry(self, key: StoreKey) -> Path:
         """Return the folder of a wheel, there or not."""
+        if is_adopted(key):
+            name = key.removeprefix(ADOPTED)
+            return self.root / "adopted" / name[:2] / name
         return self.root / "wheels" / key[:2] / key
 
     def lock(self, name: str) -> Path:
