@@ -1,0 +1,1 @@
+"""Damage a scratch world in every way known, and keep the score."""
