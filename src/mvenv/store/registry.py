@@ -12,7 +12,7 @@ from pathlib import Path
 from mvenv.records import load_json, store_json
 from mvenv.store.layout import StoreKey, StoreLayout
 
-__all__ = ["Root", "new_id", "register", "roots", "unregister"]
+__all__ = ["Root", "find_root", "new_id", "register", "roots", "unregister"]
 
 _KIND = "environment"
 _FORMAT = 1
@@ -59,16 +59,26 @@ def roots(layout: StoreLayout) -> tuple[Root, ...]:
         # Being written, or left by a writer that was killed.
         if name.startswith("."):
             continue
-        value = load_json(Path(layout.envs, name), _KIND, _FORMAT)
-        # What cannot be read, or is of another version.
-        with contextlib.suppress(KeyError, TypeError):
-            found.append(
-                Root(
-                    id=value["id"],
-                    path=value["path"],
-                    wheels=tuple(StoreKey(key) for key in value["wheels"]),
-                    plan=value["plan"],
-                    lockfile=value["lockfile"],
-                )
-            )
+        root = _load(layout, name)
+        if root is not None:
+            found.append(root)
     return tuple(found)
+
+
+def find_root(layout: StoreLayout, identifier: str) -> Root | None:
+    """Return the entry of an environment, or `None` where none can be read."""
+    return _load(layout, identifier) if _ID.fullmatch(identifier) else None
+
+
+def _load(layout: StoreLayout, name: str) -> Root | None:
+    value = load_json(Path(layout.envs, name), _KIND, _FORMAT)
+    # What cannot be read, or is of another version.
+    with contextlib.suppress(KeyError, TypeError):
+        return Root(
+            id=value["id"],
+            path=value["path"],
+            wheels=tuple(StoreKey(key) for key in value["wheels"]),
+            plan=value["plan"],
+            lockfile=value["lockfile"],
+        )
+    return None
