@@ -1,0 +1,297 @@
+"""What must never happen, as checks around any command.
+
+::
+
+    with Watch(environments=(env,), stores=(store,), bystanders=(folder,)) as watch:
+        code = mvenv("doctor", env, "--fix").code
+        watch.ended(code=code)
+
+`Watch` looks at everything before; at the end of the context it looks again and fails
+with all rules that were broken, by their numbers in the catalogue of faults:
+
+1. a byte the user wrote can be found, under its name or among the rescued;
+2. nothing outside of environments and stores was written;
+3. no healthy file has other content, mode or mtime (`read_only`: nothing has at all);
+4. nobody said "healthy" of a file whose bytes are wrong (`claims_health`);
+5. no new link or file has bytes that its plan does not give it;
+6. no environment lost a file (`prunes`);
+7. no name is gone that was there (`killed`);
+8. no success was reported after an error (`failed`).
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mvenv.env.receipt import FOLDER, PLAN, read_receipt
+from mvenv.hashes import digest_bytes
+from mvenv.plan.record import load_plan
+from mvenv.selftest.looking import Entry, look
+from mvenv.store.entries import MANIFEST, TREE
+from mvenv.store.layout import StoreLayout
+from mvenv.wheels.manifest import Manifest
+
+__all__ = ["Expectation", "Watch", "expected_in"]
+
+_RESCUED = "rescued"
+_STORE_OWN = ("tmp", "trash", "locks", "envs", "plans", "interpreters", "builds")
+_CACHE = "/__pycache__/"
+_FEW = 4
+"""Bytes that differ, at most, where bits have turned over."""
+_BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What one path must be."""
+
+    sha256: str
+    mode: int | None
+    mtime_ns: int | None
+    """`None` where it is not said."""
+
+
+def expected_in(environment: Path, store: Path) -> dict[str, Expectation]:
+    """Return what each file of an environment must be, by its absolute path.
+
+    Read here anew from its plan and receipt, not by the code that is tested; empty
+    where both cannot be read.
+    """
+    found: dict[str, Expectation] = {}
+    receipt = read_receipt(environment)
+    for one in receipt.generated if receipt else ():
+        found[str(environment / one.path)] = Expectation(
+            sha256=one.sha256, mode=one.mode, mtime_ns=None
+        )
+    plan = None
+    if (environment / PLAN).is_file():
+        plan = load_plan((environment / PLAN).read_bytes(), StoreLayout(store))
+    for folder in (*plan.links, *plan.late_links) if plan else ():
+        for file in folder.files:
+            path = environment / folder.target / file.target
+            found[str(path)] = Expectation(
+                sha256=file.sha256, mode=None, mtime_ns=file.mtime_ns
+            )
+    return found
+
+
+def _stored(store: Path) -> dict[str, Expectation]:
+    found = {}
+    for place in store.glob(f"wheels/*/*/{MANIFEST}"):
+        manifest = Manifest.from_bytes(place.read_bytes()) if place.is_file() else None
+        for file in manifest.files if manifest else ():
+            found[str(place.parent / TREE / file.path)] = Expectation(
+                sha256=file.sha256, mode=file.mode, mtime_ns=file.mtime_ns
+            )
+    return found
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """A look before and a look after, and what must hold between them."""
+
+    environments: tuple[Path, ...] = ()
+    stores: tuple[Path, ...] = ()
+    bystanders: tuple[Path, ...] = ()
+    """Folders in which nothing may change."""
+    drift: tuple[Path, ...] = ()
+    """What a command was asked to take away or to change, with all below."""
+    _before: dict[str, Entry] = field(default_factory=dict)
+    _expected: dict[str, Expectation] = field(default_factory=dict)
+    _contents: dict[str, bytes] = field(default_factory=dict)
+    _told: dict[str, bool] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        self.begin()
+        return self
+
+    def begin(self) -> None:
+        """Look at everything before; the context does it."""
+        self._before = self._look()
+        self._expected = self._expectations()
+        known = {one.sha256 for one in self._expected.values()}
+        for path, entry in self._before.items():
+            if entry.type == stat.S_IFREG and entry.content not in known:
+                self._contents[path] = Path(path).read_bytes()
+
+    def ended(
+        self,
+        *,
+        code: int = 0,
+        read_only: bool = False,
+        claims_health: bool = False,
+        prunes: bool = False,
+        killed: bool = False,
+        failed: bool = False,
+    ) -> None:
+        """Tell what kind of command it was, and how it ended."""
+        self._told = {
+            "read_only": read_only,
+            "claims_health": claims_health and code == 0,
+            "prunes": prunes,
+            "killed": killed,
+            "silent": failed and code == 0,
+        }
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            broken = list(self.broken())
+            assert not broken, "\n".join(broken)
+
+    def broken(self) -> Iterator[str]:
+        """Yield the rules that were broken, in words."""
+        after = self._look()
+        expected = {**self._expected, **self._expectations()}
+        yield from self._lost(after)
+        yield from self._strayed(after)
+        yield from self._healthy(after, expected)
+        yield from self._wrong_news(after, expected)
+        if self._told.get("claims_health"):
+            yield from self._sick(after, expected)
+        if self._told.get("prunes") or self._told.get("killed"):
+            yield from self._gone(after)
+        if self._told.get("silent"):
+            yield "8: success was reported after an error"
+
+    def _look(self) -> dict[str, Entry]:
+        return look(*self.environments, *self.stores, *self.bystanders)
+
+    def _expectations(self) -> dict[str, Expectation]:
+        found: dict[str, Expectation] = {}
+        for store in self.stores:
+            found |= _stored(store)
+            for environment in self.environments:
+                found |= expected_in(environment, store)
+        return found
+
+    def _lost(self, after: dict[str, Entry]) -> Iterator[str]:
+        """Rule 1, for all that is not the known content of some file."""
+        kept = {
+            entry.content
+            for path, entry in after.items()
+            if f"/{_RESCUED}/" in path and entry.type == stat.S_IFREG
+        }
+        good = self._good_contents()
+        for path, content in self._contents.items():
+            digest = digest_bytes(content).sha256
+            now = after.get(path)
+            if (now is not None and now.content == digest) or digest in kept:
+                continue
+            if not self._is_own(path) and not _is_worthless(content, good.get(path)):
+                yield f"1: what the user wrote in `{path}` is gone"
+
+    def _good_contents(self) -> dict[str, bytes]:
+        """Return the right bytes of what was wrong, as far as they are here now."""
+        return {
+            path: Path(path).read_bytes()
+            for path in self._contents
+            if path in self._expected and Path(path).is_file()
+        }
+
+    def _is_own(self, path: str) -> bool:
+        """Return whether a path is one of mvenv's own records, or cached bytecode."""
+        own = [f"{environment / FOLDER}/" for environment in self.environments]
+        own += [f"{store / name}/" for store in self.stores for name in _STORE_OWN]
+        own += [f"{path}/" for path in self.drift]
+        last = path.rpartition("/")[2]
+        return (
+            _CACHE in path
+            or last in {MANIFEST, "synced", "FORMAT"}
+            or f"{path}/".startswith(tuple(own))
+        )
+
+    def _strayed(self, after: dict[str, Entry]) -> Iterator[str]:
+        """Rule 2."""
+        places = tuple(f"{place}/" for place in self.bystanders)
+        inside = tuple(f"{place}/" for place in (*self.environments, *self.stores))
+        for path in self._before.keys() | after.keys():
+            if not f"{path}/".startswith(places) or f"{path}/".startswith(inside):
+                continue
+            if self._before.get(path) != after.get(path):
+                yield f"2: `{path}` is outside, and was changed"
+
+    def _healthy(
+        self, after: dict[str, Entry], expected: dict[str, Expectation]
+    ) -> Iterator[str]:
+        """Rule 3."""
+        for path, entry in self._before.items():
+            now = after.get(path)
+            if self._told.get("read_only"):
+                if now != entry:
+                    yield f"3: `{path}` was changed by a command that only looks"
+                continue
+            if self._is_own(path) or entry.type != stat.S_IFREG:
+                continue
+            right = expected.get(path)
+            if right is None or not _is_right(entry, right):
+                continue
+            if now is None:
+                yield f"3: `{path}` was healthy, and is gone"
+            elif now[:4] != entry[:4]:
+                yield f"3: `{path}` was healthy, and was changed"
+        if self._told.get("read_only"):
+            for path in after.keys() - self._before.keys():
+                yield f"3: `{path}` was made by a command that only looks"
+
+    def _wrong_news(
+        self, after: dict[str, Entry], expected: dict[str, Expectation]
+    ) -> Iterator[str]:
+        """Rule 5: what has a new inode has the right bytes."""
+        for path, right in expected.items():
+            now, entry = after.get(path), self._before.get(path)
+            new = now is not None and (entry is None or entry.inode != now.inode)
+            if not new or now is None or now.type != stat.S_IFREG:
+                continue
+            if now.content != right.sha256:
+                yield f"5: `{path}` was made from wrong bytes"
+
+    @staticmethod
+    def _sick(
+        after: dict[str, Entry], expected: dict[str, Expectation]
+    ) -> Iterator[str]:
+        """Rule 4."""
+        for path, right in expected.items():
+            now = after.get(path)
+            if now is None or now.content != right.sha256:
+                yield f"4: `{path}` is wrong, and passed for healthy"
+
+    def _gone(self, after: dict[str, Entry]) -> Iterator[str]:
+        """Rules 6 and 7: names of environments."""
+        rule = 6 if self._told.get("prunes") else 7
+        places = tuple(f"{place}/" for place in self.environments)
+        for path in self._before.keys() - after.keys():
+            if path.startswith(places) and not self._is_own(path):
+                yield f"{rule}: the name `{path}` is gone"
+
+
+def _is_right(entry: Entry, right: Expectation) -> bool:
+    return (
+        entry.content == right.sha256
+        and right.mode in {None, entry.mode}
+        and right.mtime_ns in {None, entry.mtime_ns}
+    )
+
+
+def _is_worthless(content: bytes, good: bytes | None) -> bool:
+    """Return whether provably nobody wrote it: nothing, nulls, a part, turned bits."""
+    if not content.strip(b"\0"):
+        return True
+    if good is None:
+        return False
+    if good.startswith(content):
+        return True
+    if len(good) != len(content):
+        return False
+    places = [at for at, byte in enumerate(content) if byte != good[at]]
+    blocks = {at // _BLOCK for at in places}
+    return len(places) <= _FEW or (len(blocks) == 1 and len(good) > _BLOCK)

@@ -1,0 +1,142 @@
+"""Each of the rules of `kit.never` notices what breaks it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kit.commands import Runner
+from kit.lockfiles import PylockWriter
+from kit.never import Watch
+from kit.wheels import WheelMaker
+
+_GOOD = "good = 1\n" * 40
+
+
+class World:
+    """An environment, its store, and a bystander."""
+
+    def __init__(self, base: Path, store: Path) -> None:
+        self.env = base / "env"
+        self.store = store
+        self.bystander = base / "bystander"
+        self.bystander.mkdir()
+        (self.bystander / "notes.txt").write_text("mine")
+
+    @property
+    def module(self) -> Path:
+        """Return a linked module of the environment."""
+        return next(self.env.glob("lib/*/site-packages/alpha/__init__.py"))
+
+    @property
+    def mine(self) -> Path:
+        """Return a file that the user made."""
+        return self.module.with_name("mine.py")
+
+    def watch(self) -> Watch:
+        """Return what watches all of it."""
+        return Watch(
+            environments=(self.env,),
+            stores=(self.store,),
+            bystanders=(self.bystander,),
+        )
+
+
+@pytest.fixture
+def world(
+    mvenv: Runner, make_wheel: WheelMaker, write_pylock: PylockWriter, tmp_path: Path
+) -> World:
+    """Return an environment in which the user has a file."""
+    world = World(tmp_path, mvenv.store)
+    lock = write_pylock(make_wheel("alpha", files={"alpha/__init__.py": _GOOD}))
+    mvenv.create(world.env, lock, "--link-mode", "copy")
+    world.mine.write_text("mine = 1\n")
+    return world
+
+
+def rewritten(world: World) -> None:
+    world.module.write_text("wrong")
+
+
+def forgotten(world: World) -> None:
+    world.mine.unlink()
+
+
+def strayed(world: World) -> None:
+    (world.bystander / "new.txt").touch()
+
+
+def touched(world: World) -> None:
+    os.utime(world.module, ns=(0, 1))
+
+
+def removed(world: World) -> None:
+    world.module.unlink()
+
+
+def replaced(world: World) -> None:
+    beside = world.module.with_name("beside")
+    beside.write_text("wrong")
+    beside.replace(world.module)
+
+
+def bytecode(world: World) -> None:
+    (world.module.parent / "__pycache__").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "told", "rules"),
+    [
+        (forgotten, {}, "1"),
+        (strayed, {}, "2"),
+        (rewritten, {}, "3"),
+        (touched, {}, "3"),
+        (bytecode, {"read_only": True}, "3"),
+        (rewritten, {"claims_health": True}, "34"),
+        (replaced, {}, "35"),
+        (removed, {"prunes": True}, "36"),
+        (removed, {"killed": True}, "37"),
+        (lambda _: None, {"failed": True}, "8"),
+        (lambda _: None, {"read_only": True, "claims_health": True}, ""),
+        (bytecode, {"claims_health": True, "killed": True}, ""),
+    ],
+)
+def test_a_broken_rule_is_told(
+    world: World, change: Callable[[World], None], told: dict[str, bool], rules: str
+) -> None:
+    watch = world.watch()
+    watch.begin()
+    watch.ended(**told)
+    change(world)
+
+    assert sorted({line[0] for line in watch.broken()}) == list(rules)
+
+
+def test_what_was_rescued_is_not_lost(world: World) -> None:
+    with world.watch() as watch:
+        rescued = world.env / ".mvenv" / "rescued" / "now"
+        rescued.mkdir(parents=True)
+        world.mine.rename(rescued / "mine.py")
+        watch.ended()
+
+
+@pytest.mark.parametrize(
+    ("left", "worthless"),
+    [
+        (b"", True),
+        (_GOOD.encode()[:20], True),
+        (bytes(360), True),
+        (b"bood" + _GOOD.encode()[4:], True),
+        (_GOOD.encode() + b"mine", False),
+    ],
+)
+def test_only_a_users_bytes_count(world: World, left: bytes, worthless: bool) -> None:
+    world.module.write_bytes(left)
+    watch = world.watch()
+    watch.begin()
+    world.module.write_text(_GOOD)
+
+    assert bool(list(watch.broken())) is not worthless
