@@ -293,6 +293,17 @@ def test_a_git_repository_beside_the_project(read: Reader, tmp_path: Path) -> No
     assert vcs.url == (tmp_path.parent / "re po").as_uri()
 
 
+def test_an_editable_git_source_is_told(read: Reader) -> None:
+    source = (
+        '[package.source]\ntype = "git"\nurl = "../repo"\nresolved_reference = "a"'
+    )
+    quiet = read(PACKAGE + source + METADATA)
+    told = read(PACKAGE + "develop = true\n" + source + METADATA)
+
+    assert not any("develop" in warning for warning in quiet.warnings)
+    assert any("develop = true" in warning for warning in told.warnings)
+
+
 def test_several_ranges_of_pythons_become_environments(read: Reader) -> None:
     lockfile = read(PACKAGE + METADATA.replace('">=3.9"', '"~3.9 || ^3.11"'))
 

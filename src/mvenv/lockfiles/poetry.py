@@ -91,6 +91,7 @@ def read_poetry(path: Path) -> Lockfile:
     pythons = _read_pythons(document)
     index_names = _read_index_names(document)
     document.problems.raise_if_any()
+    warnings += _editable_commits(document)
 
     project = read_project(path.parent / "pyproject.toml")
     if project is not None:
@@ -123,6 +124,24 @@ def read_poetry(path: Path) -> Lockfile:
         warnings=tuple(warnings),
         index_names=index_names,
     )
+
+
+def _editable_commits(document: Table) -> list[str]:
+    """Return a warning where Poetry would clone a repository into ``src/``."""
+    names = [
+        table.get("name", str) or ""
+        for table in document.tables("package")
+        if table.get("develop", bool)
+        and table.table("source").get("type", str) == "git"
+    ]
+    if not names:
+        return []
+    return [
+        (
+            f"`{', '.join(names)}`: a git source with `develop = true` is installed as its"
+            " locked commit, not as an editable clone"
+        )
+    ]
 
 
 def _check_version(document: Table) -> list[str]:
