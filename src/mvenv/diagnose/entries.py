@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from mvenv.diagnose.users import Users
 from mvenv.hashes import CHUNK, digest_file
 from mvenv.link.tree import TEMPORARY
 from mvenv.store.durability import boot_id
-from mvenv.store.entries import MANIFEST, SYNCED, TREE
+from mvenv.store.entries import MANIFEST, REBUILT, SYNCED, TREE
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.wheels.manifest import Manifest, ManifestFile
 
 __all__ = ["Count", "EntryLook", "expected_in_store", "judge_content"]
 
-_ENTRY_NAMES = frozenset({MANIFEST, SYNCED, TREE, "bytecode"})
+_ENTRY_NAMES = frozenset({MANIFEST, REBUILT, SYNCED, TREE, "bytecode"})
 _NULLS = bytes(CHUNK)
 
 
@@ -59,6 +59,8 @@ class EntryLook:
     level: Level
     users: Users
     count: Count
+    manifest: Manifest | None = None
+    """What the wheel is, where its own manifest is lost."""
 
     @property
     def root(self) -> Path:
@@ -77,7 +79,7 @@ class EntryLook:
         unflushed = not self._is_durable(manifest)
         before = len(self.count.findings)
         self._look_at_files(manifest, whole=whole or unflushed, unflushed=unflushed)
-        if unflushed and len(self.count.findings) == before:
+        if unflushed and self.manifest is None and len(self.count.findings) == before:
             self._find(
                 "F43",
                 HealClass.PLAIN,
@@ -97,7 +99,18 @@ class EntryLook:
                 name=next((one.filename for one in self.users.manifests(self.key)), ""),
             )
 
+    def look_at(self, members: Container[str]) -> None:
+        """Look at some files alone, and hash them."""
+        manifest = self._manifest()
+        if manifest is None:
+            return
+        for file in manifest.files:
+            if file.path in members:
+                self._look_in_folder([file], manifest.filename, whole=True)
+
     def _manifest(self) -> Manifest | None:
+        if self.manifest is not None:
+            return self.manifest
         try:
             content = (self.root / MANIFEST).read_bytes()
         except OSError as error:
@@ -128,22 +141,30 @@ class EntryLook:
         by_folder: dict[str, list[ManifestFile]] = {}
         for file in manifest.files:
             by_folder.setdefault(file.path.rpartition("/")[0], []).append(file)
-        for folder, files in by_folder.items():
-            try:
-                opened = os.open(
-                    self.root / TREE / folder, os.O_RDONLY | os.O_DIRECTORY
-                )
-            except OSError:
-                for file in files:
-                    self._file(file, name, "F41", HealClass.PLAIN, "is missing")
-                continue
-            try:
-                for file in files:
-                    self._look_at_file(
-                        file, opened, name, whole=whole, unflushed=unflushed
-                    )
-            finally:
-                os.close(opened)
+        for files in by_folder.values():
+            self._look_in_folder(files, name, whole=whole, unflushed=unflushed)
+
+    def _look_in_folder(
+        self,
+        files: list[ManifestFile],
+        name: str,
+        *,
+        whole: bool,
+        unflushed: bool = False,
+    ) -> None:
+        """Look at files of one folder."""
+        folder = files[0].path.rpartition("/")[0]
+        try:
+            opened = os.open(self.root / TREE / folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            for file in files:
+                self._file(file, name, "F41", HealClass.PLAIN, "is missing")
+            return
+        try:
+            for file in files:
+                self._look_at_file(file, opened, name, whole=whole, unflushed=unflushed)
+        finally:
+            os.close(opened)
 
     def _look_at_file(
         self,

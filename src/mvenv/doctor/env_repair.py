@@ -1,0 +1,300 @@
+"""From findings in the files of an environment to repairs of it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvenv.diagnose.model import Expected, Finding, Kind
+from mvenv.diagnose.users import Place
+from mvenv.doctor.comparing import is_worthless
+from mvenv.doctor.means import Means, Unhealable
+from mvenv.doctor.steps import Repair, Root, Step
+from mvenv.env.receipt import Receipt
+from mvenv.hashes import digest_bytes, digest_file
+from mvenv.link.modes import LinkMode
+from mvenv.plan.changes import Change, Put, Remove, Rescue, Seal, SetAside, Symlink
+from mvenv.plan.model import Plan
+
+if TYPE_CHECKING:
+    from mvenv.doctor.generating import Generated
+
+__all__ = ["Ward", "plan_file_repair"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ward:
+    """One environment that is being healed."""
+
+    place: Path
+    """Where it really is."""
+    receipt: Receipt
+    plan: Plan
+    generated: Callable[[], Mapping[str, Generated]]
+    """What is written here and not linked, by path; found out when first needed."""
+
+    @property
+    def hard_links(self) -> bool:
+        """Return whether its files are other names of the store's."""
+        return self.receipt.link_mode == LinkMode.HARDLINK.value
+
+
+def plan_file_repair(finding: Finding, ward: Ward, means: Means) -> Repair:
+    """Return what heals a finding of one file; `Unhealable` where there is no way."""
+    expected = finding.expected
+    root = means.environment(ward.place)
+    if finding.code in _PLAIN and finding.path is not None:
+        words, change = _PLAIN[finding.code]
+        return Repair(
+            finding=finding, words=words, steps=(Step(root, change(finding.path)),)
+        )
+    if finding.code == "F22":
+        return _record(finding, ward, root)
+    if expected is None:
+        raise Unhealable("nobody but you can decide this")
+    if expected.kind is Kind.GENERATED:
+        return _generate(finding, expected, ward, root)
+    if finding.code == "F12":
+        return _seal(finding, expected, ward, means)
+    if finding.code == "F11":
+        return _share(finding, expected, ward, means)
+    return _put_back(finding, expected, ward, means)
+
+
+_PLAIN: dict[str, tuple[str, Callable[[str], Change]]] = {
+    "F18": ("removed: Python compiles it anew", Remove),
+    "F21": ("the one whose files are not there was moved aside", SetAside),
+    "F52": ("removed", Remove),
+}
+
+
+def _put_back(finding: Finding, expected: Expected, ward: Ward, means: Means) -> Repair:
+    """Put the right bytes under a name, and under every other name of the bad inode."""
+    root = means.environment(ward.place)
+    bad = ward.place / expected.path
+    means.sources.distrust(bad)
+    good = means.source_for(expected, finding)
+    steps = list(_keep(finding, expected, bad, good, root))
+    put = _put(expected, good, ward, means)
+    places = [(root, put)]
+    proofs = [(ward.place, expected)]
+    for place in _others(finding, expected, bad, means):
+        other = expected._replace(path=place.path)
+        folder = means.environment(place.environment)
+        if (place.environment, place.path) != (ward.place, expected.path):
+            places.append((folder, put._replace(path=place.path)))
+            proofs.append((place.environment, other))
+    steps += [Step(folder, change) for folder, change in places]
+    return Repair(
+        finding=finding,
+        words=_words(good, expected, len(places) - 1, means),
+        steps=tuple(steps),
+        proofs=tuple(proofs),
+    )
+
+
+def _put(expected: Expected, good: Path, ward: Ward, means: Means) -> Put:
+    stored = means.sources.stored(expected)
+    link = (
+        ward.hard_links
+        and expected.kind is Kind.LINKED
+        and expected.size > 0
+        and good == stored
+        and _has_stamp(good, expected)
+    )
+    return Put(
+        path=expected.path,
+        sha256=expected.sha256,
+        size=expected.size,
+        mode=expected.mode,
+        mtime_ns=expected.mtime_ns,
+        source=str(good),
+        link=link,
+    )
+
+
+def _has_stamp(path: Path, expected: Expected) -> bool:
+    try:
+        seen = path.lstat()
+    except OSError:
+        return False
+    return (
+        seen.st_mtime_ns == expected.mtime_ns
+        and stat.S_IMODE(seen.st_mode) == expected.sealed_mode
+        and seen.st_uid == os.geteuid()
+    )
+
+
+def _others(
+    finding: Finding, expected: Expected, bad: Path, means: Means
+) -> Iterator[Place]:
+    """Yield the other names of a bad file that several environments share."""
+    if expected.wheel is None or finding.code == "F10":
+        return
+    try:
+        seen = bad.lstat()
+    except OSError:
+        return
+    if stat.S_ISREG(seen.st_mode) and seen.st_nlink > 1:
+        inode = (seen.st_dev, seen.st_ino)
+        yield from means.users.sharing(expected.wheel, expected.member, inode)
+
+
+def _keep(
+    finding: Finding, expected: Expected, bad: Path, good: Path | None, root: Root
+) -> Iterator[Step]:
+    if not os.path.lexists(bad):
+        return
+    if bad.is_symlink() or not bad.is_file():
+        yield Step(root, SetAside(expected.path))
+    elif finding.code != "F17" and not is_worthless(bad, good):
+        yield Step(root, Rescue(expected.path))
+
+
+def _words(good: Path, expected: Expected, others: int, means: Means) -> str:
+    if good == means.sources.stored(expected):
+        words = "put back from the store"
+    elif means.run is not None and good.is_relative_to(means.run.path):
+        words = "put back from the wheel, which was fetched"
+    else:
+        words = "put back from another environment"
+    if others:
+        words += f", here and in {others} other{'' if others == 1 else 's'}"
+    return words
+
+
+def _seal(finding: Finding, expected: Expected, ward: Ward, means: Means) -> Repair:
+    """Set mode and stamp of a file that is nobody else's; else mend the store's."""
+    place = ward.place / expected.path
+    if digest_file(place).sha256 != expected.sha256:
+        return _put_back(finding, expected, ward, means)
+    stored = means.sources.stored(expected)
+    if stored is not None and os.path.samefile(stored, place):
+        root = means.tree(expected.wheel) if expected.wheel else None
+        if root is None:
+            raise Unhealable("its wheel is not known")
+        seal = Seal(expected.member, expected.sealed_mode, expected.mtime_ns)
+        words = "sealed again, in the store"
+    elif place.stat().st_nlink > 1:
+        # Shared with somebody the store knows nothing of.
+        return _put_back(finding, expected, ward, means)
+    else:
+        root = means.environment(ward.place)
+        seal = Seal(expected.path, expected.mode, expected.mtime_ns)
+        words = f"has its mode {expected.mode:o} again"
+    return Repair(
+        finding=finding,
+        words=words,
+        steps=(Step(root, seal),),
+        proofs=((ward.place, expected),),
+    )
+
+
+def _share(finding: Finding, expected: Expected, ward: Ward, means: Means) -> Repair:
+    """Make the same bytes the store's own file again."""
+    place = ward.place / expected.path
+    if digest_file(place).sha256 != expected.sha256:
+        raise Unhealable("it was changed meanwhile")
+    stored = means.sources.stored(expected)
+    if stored is None or not _has_stamp(stored, expected):
+        raise Unhealable("the store has no such file to share; see `mvenv adopt`")
+    put = _put(expected, stored, ward, means)
+    return Repair(
+        finding=finding,
+        words="shared with the store again",
+        steps=(Step(means.environment(ward.place), put),),
+        proofs=((ward.place, expected),),
+    )
+
+
+def _generate(finding: Finding, expected: Expected, ward: Ward, root: Root) -> Repair:
+    made = ward.generated().get(expected.path)
+    place = ward.place / expected.path
+    if made is None:
+        raise Unhealable("what belongs there is not known")
+    steps = list(_keep(finding, expected, place, None, root))
+    if isinstance(made.content, str):
+        steps.append(Step(root, Symlink(expected.path, made.content)))
+        return Repair(finding=finding, words="linked again", steps=tuple(steps))
+    digest = digest_bytes(made.content)
+    same = digest.sha256 == expected.sha256
+    if finding.code == "F12" and _is(place, expected.sha256):
+        seal = Seal(expected.path, expected.mode, expected.mtime_ns)
+        steps = [Step(root, seal)]
+    else:
+        put = Put(
+            path=expected.path,
+            sha256=digest.sha256,
+            size=digest.size,
+            mode=made.mode,
+            mtime_ns=expected.mtime_ns if same else None,
+            content=made.content,
+        )
+        steps.append(Step(root, put))
+    return Repair(
+        finding=finding,
+        words="written again",
+        steps=tuple(steps),
+        proofs=((ward.place, expected),) if same else (),
+    )
+
+
+def _is(place: Path, sha256: str) -> bool:
+    try:
+        return digest_file(place).sha256 == sha256
+    except OSError:
+        return False
+
+
+def _record(finding: Finding, ward: Ward, root: Root) -> Repair:
+    """Write a RECORD again, and keep what others put into it."""
+    path = finding.path or ""
+    made = ward.generated().get(path)
+    if made is None or isinstance(made.content, str):
+        raise Unhealable("what belongs there is not known")
+    place = ward.place / path
+    content = made.content + b"".join(_foreign_rows(place, made.content))
+    digest = digest_bytes(content)
+    keep = [Step(root, Rescue(path))] if os.path.lexists(place) else []
+    if place.is_dir() and not place.is_symlink():
+        keep = [Step(root, SetAside(path))]
+    expected = finding.expected
+    same = expected is not None and expected.sha256 == digest.sha256
+    put = Put(
+        path=path,
+        sha256=digest.sha256,
+        size=digest.size,
+        mode=made.mode,
+        mtime_ns=expected.mtime_ns if expected is not None and same else None,
+        content=content,
+    )
+    return Repair(
+        finding=finding,
+        words="written again from what was installed",
+        steps=(*keep, Step(root, put)),
+    )
+
+
+def _foreign_rows(place: Path, ours: bytes) -> Iterator[bytes]:
+    """Yield rows of a RECORD that are about files that we know nothing of."""
+    import csv
+
+    try:
+        text = place.read_bytes().decode()
+        known = {row[0] for row in csv.reader(ours.decode().splitlines()) if row}
+        rows = list(csv.reader(text.splitlines()))
+    except (OSError, ValueError, csv.Error):
+        return
+    for line, row in zip(text.splitlines(), rows, strict=False):
+        if len(row) == _COLUMNS and row[0] not in known and "\0" not in line:
+            base = place.parent.parent
+            if (base / row[0]).exists():
+                yield line.encode() + b"\n"
+
+
+_COLUMNS = 3
+"""Of a RECORD: path, hash, size."""

@@ -1,0 +1,325 @@
+"""From findings to repairs, and from repairs to what became of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from mvenv.apply.rebuild import flush_rebuilt
+from mvenv.diagnose.entries import Count, EntryLook
+from mvenv.diagnose.model import Finding, HealClass, Level
+from mvenv.diagnose.subject import Subject
+from mvenv.doctor.comparing import compare
+from mvenv.doctor.env_repair import Ward, plan_file_repair
+from mvenv.doctor.generating import Generated, generate, generate_bare
+from mvenv.doctor.means import Means, Unhealable
+from mvenv.doctor.model import DoctorRequest, Fate, Outcome
+from mvenv.doctor.records import restore_records
+from mvenv.doctor.steps import Carrier, Repair, reason_of
+from mvenv.doctor.store_repair import plan_store_repair
+from mvenv.doctor.whole import plan_whole_repair
+from mvenv.errors import MvenvError
+from mvenv.hashes import digest_file
+from mvenv.locking import lock_folder
+from mvenv.progress import Reporter
+from mvenv.scratch import sweep_scratch
+from mvenv.store.entries import StaleWheels
+from mvenv.store.layout import StoreKey
+
+__all__ = ["Healing"]
+
+_WHOLE = frozenset({"F30", "F31", "F33", "F34", "F48"})
+_ENTRY = frozenset({"F40", "F45"})
+_BESIDE = ".mvenv-build-"
+
+
+@dataclass(slots=True, kw_only=True)
+class Healing:
+    """One round of healing: a store and the environments that were looked at."""
+
+    request: DoctorRequest
+    means: Means
+    subjects: tuple[Subject, ...]
+    reporter: Reporter
+    outcomes: list[Outcome] = field(default_factory=list)
+    _wards: dict[Path, Ward] = field(default_factory=dict)
+
+    def heal(self, findings: Iterable[Finding]) -> None:
+        """Heal what may be healed; put down what became of each finding."""
+        chosen = [self._refined(one) for one in findings]
+        if self.request.only:
+            chosen = [one for one in chosen if one.code in self.request.only]
+        allowed = []
+        for finding in chosen:
+            why = self._why_not(finding)
+            if why is None:
+                allowed.append(finding)
+            else:
+                fate = Fate.DRIFT if finding.drift else Fate.LEFT
+                self._put_down(finding, fate, why)
+        # The store first: what environments are healed from must be right.
+        entries, rest = _parted(allowed, lambda one: one.code in _ENTRY)
+        stored, others = _parted(rest, self._is_stored)
+        whole, files = _parted(others, lambda one: one.code in _WHOLE)
+        for some in (entries, stored, whole, files):
+            self._heal_some(some)
+
+    def _is_stored(self, finding: Finding) -> bool:
+        return finding.where == self.means.layout.root
+
+    def _why_not(self, finding: Finding) -> str | None:
+        """Return why a finding is left alone, or `None` where it is to be healed."""
+        if self.request.restore and finding.code == "F10":
+            return None
+        if finding.drift and finding.code != "F43":
+            return ""
+        if finding.heal is HealClass.REPORT:
+            return finding.remedy or ""
+        if self.request.check:
+            return "" if finding.drift else self._what_would_help(finding)
+        if finding.heal is HealClass.FIX and not self.request.fix:
+            return "`--fix` heals it, and keeps the present bytes"
+        return None
+
+    def _what_would_help(self, finding: Finding) -> str:
+        if finding.heal is HealClass.FIX:
+            return "`mvenv doctor --fix` heals it, and keeps the present bytes"
+        return "`mvenv doctor` heals it"
+
+    def _refined(self, finding: Finding) -> Finding:
+        """Return the finding with what only the right bytes can tell of it."""
+        if finding.code not in {"F06", "F09"} or finding.expected is None:
+            return finding
+        bad = self._file_of(finding)
+        self.means.sources.distrust(bad)
+        good = self.means.sources.find(finding.expected, spare=bad)
+        return finding if good is None else compare(finding, bad, good)
+
+    @staticmethod
+    def _file_of(finding: Finding) -> Path:
+        return finding.where / (finding.path or "")
+
+    def _heal_some(self, findings: list[Finding]) -> None:
+        """Plan all, fetch what is lacking in one go, plan those again, carry out."""
+        lacking: dict[StoreKey, None] = {}
+        repairs: list[tuple[Finding, Repair | Unhealable]] = []
+        for finding in findings:
+            planned = self._plan(finding)
+            repairs.append((finding, planned))
+            key = finding.wheel or (finding.expected and finding.expected.wheel)
+            if isinstance(planned, Unhealable) and planned.lacks_bytes and key:
+                lacking[key] = None
+        if lacking and self.request.writes:
+            self.means.sources.fetch(lacking)
+        with self._locked(repairs):
+            carrier = Carrier(renew=self._renew)
+            for finding, planned in repairs:
+                # Again, since an earlier repair may have changed what is there.
+                again = self._plan(finding) if self.request.writes else planned
+                self._carry_out(finding, again, carrier)
+
+    def _plan(self, finding: Finding) -> Repair | Unhealable:
+        try:
+            return self._repair_for(finding)
+        except Unhealable as why:
+            return why
+        except (MvenvError, OSError) as error:
+            return Unhealable(reason_of(error))
+
+    def _repair_for(self, finding: Finding) -> Repair:
+        if self._is_stored(finding):
+            if self.request.writes and self.means.run is None:
+                raise Unhealable("the store must not be written")
+            return plan_store_repair(finding, self.means)
+        if finding.code == "F36":
+            return self._sweep(finding)
+        if finding.code == "F28":
+            return self._restore_records(finding)
+        if finding.code == "F49":
+            raise Unhealable("its files stay as they are: they share nothing any more")
+        ward = self._ward(finding.where)
+        if finding.code in _WHOLE:
+            return plan_whole_repair(finding, ward, self.means, self.request.environ)
+        return plan_file_repair(finding, ward, self.means)
+
+    def _sweep(self, finding: Finding) -> Repair:
+        if not (finding.path or "").startswith(_BESIDE):
+            raise Unhealable(finding.remedy or "run the same command again")
+
+        def sweep() -> None:
+            sweep_scratch(finding.where, _BESIDE)
+
+        return Repair(finding=finding, words="removed", act=sweep)
+
+    def _restore_records(self, finding: Finding) -> Repair:
+        def restore() -> str:
+            self._wards.pop(finding.where, None)
+            return restore_records(finding.where, self.means.layout, self.means.users)
+
+        return Repair(finding=finding, words="written again", act=restore)
+
+    def _ward(self, place: Path) -> Ward:
+        known = self._wards.get(place)
+        if known is not None:
+            return known
+        subject = next((one for one in self.subjects if one.place == place), None)
+        if subject is None or subject.receipt is None or subject.plan is None:
+            raise Unhealable("its records are lost: run the same command again")
+        ward = _ward_of(subject, self.request.writes)
+        self._wards[place] = ward
+        return ward
+
+    @contextlib.contextmanager
+    def _locked(
+        self, repairs: Iterable[tuple[Finding, Repair | Unhealable]]
+    ) -> Iterator[None]:
+        """Hold every environment that will be changed, in an order all keep to."""
+        if not self.request.writes:
+            yield
+            return
+        places = {one.place for one in self.subjects}
+        touched = set()
+        for finding, planned in repairs:
+            if finding.where in places:
+                touched.add(finding.where)
+            if isinstance(planned, Repair):
+                touched |= {step.root.folder for step in planned.steps}
+        store = self.means.layout.root
+        folders = sorted(
+            folder
+            for folder in touched
+            if not folder.is_relative_to(store) and folder.is_dir()
+        )
+        with contextlib.ExitStack() as stack:
+            for folder in folders:
+                stack.enter_context(lock_folder(folder, exclusive=True))
+            yield
+
+    def _carry_out(
+        self, finding: Finding, planned: Repair | Unhealable, carrier: Carrier
+    ) -> None:
+        if isinstance(planned, Unhealable):
+            self._put_down(finding, *self._without_repair(finding, planned))
+            return
+        if not self.request.writes:
+            self._put_down(finding, Fate.PLANNED, planned.words)
+            return
+        if _is_right_by_now(finding):
+            self._put_down(finding, Fate.HEALED, "right by now")
+            return
+        try:
+            words, rescued = carrier.carry_out(planned)
+        except Unhealable as why:
+            self._put_down(finding, Fate.LEFT, str(why))
+        except (MvenvError, OSError) as error:
+            self._put_down(finding, Fate.FAILED, reason_of(error))
+        else:
+            outcome = Outcome(
+                finding=finding, fate=Fate.HEALED, words=words, rescued=rescued
+            )
+            self.outcomes.append(outcome)
+            self.reporter.detail(f"{finding.path or finding.where}: {words}")
+            if finding.code in _ENTRY and finding.wheel is not None:
+                self._look_again(finding.wheel)
+
+    def _without_repair(self, finding: Finding, why: Unhealable) -> tuple[Fate, str]:
+        key = finding.wheel or (finding.expected and finding.expected.wheel)
+        fetchable = why.lacks_bytes and key and self.means.sources.can_fetch(key)
+        if self.request.dry_run and fetchable:
+            return Fate.PLANNED, "put right from the wheel, which would be fetched"
+        return (Fate.DRIFT if finding.drift else Fate.LEFT), str(why)
+
+    def _look_again(self, key: StoreKey) -> None:
+        """Hash an entry that was made again, and heal what is wrong in it still."""
+        count = Count()
+        look = EntryLook(
+            layout=self.means.layout,
+            key=key,
+            level=Level.FULL,
+            users=self.means.users,
+            count=count,
+        )
+        look.look()
+        left = [one for one in count.findings if one.code not in _ENTRY]
+        if left:
+            self.heal(left)
+
+    def _renew(self, source: str) -> bool:
+        """Give a stored file a fresh inode, since its old one takes no more links."""
+        run, store = self.means.run, self.means.store
+        wheels = self.means.layout.root / "wheels"
+        path = Path(source)
+        if run is None or not path.is_relative_to(wheels):
+            return False
+        parts = path.relative_to(wheels).parts
+        with contextlib.suppress(StaleWheels):
+            store.fresh_inode(StoreKey(parts[1]), "/".join(parts[3:]), run)
+            return True
+        return False
+
+    def _put_down(self, finding: Finding, fate: Fate, words: str) -> None:
+        self.outcomes.append(Outcome(finding=finding, fate=fate, words=words))
+
+    def flush(self) -> None:
+        """Write what was healed to the disk; `SystemFault` where that fails."""
+        from mvenv.store.durability import flush_file_system
+
+        if not any(one.fate is Fate.HEALED for one in self.outcomes):
+            return
+        devices: dict[int, Path] = {}
+        for folder in (self.means.layout.root, *(one.place for one in self.subjects)):
+            devices.setdefault(folder.stat().st_dev, folder)
+        flush_rebuilt(self.means.rebuilt, self.means.store)
+        for folder in devices.values():
+            flush_file_system(folder)
+
+
+def _ward_of(subject: Subject, writes: bool) -> Ward:
+    receipt, plan = subject.receipt, subject.plan
+    if receipt is None or plan is None:
+        raise Unhealable("its records are lost")
+
+    @cache
+    def generated() -> Mapping[str, Generated]:
+        made = generate(plan, receipt.path)
+        try:
+            made |= dict(generate_bare(receipt, subject.layout if writes else None))
+        except (MvenvError, OSError):
+            # Without its interpreter the bare part cannot be known.
+            pass
+        return made
+
+    return Ward(place=subject.place, receipt=receipt, plan=plan, generated=generated)
+
+
+def _is_right_by_now(finding: Finding) -> bool:
+    """Return whether another process has healed a file meanwhile."""
+    expected = finding.expected
+    if expected is None or finding.code in {"F11", "F12", "F44", "F22"}:
+        return False
+    place = finding.where / (finding.path or "")
+    try:
+        seen = place.lstat()
+        return (
+            stat.S_ISREG(seen.st_mode)
+            and seen.st_mtime_ns == expected.mtime_ns
+            and os.path.getsize(place) == expected.size
+            and digest_file(place).sha256 == expected.sha256
+        )
+    except OSError:
+        return False
+
+
+def _parted(
+    findings: Iterable[Finding], first: Callable[[Finding], bool]
+) -> tuple[list[Finding], list[Finding]]:
+    yes: list[Finding] = []
+    no: list[Finding] = []
+    for finding in findings:
+        (yes if first(finding) else no).append(finding)
+    return yes, no

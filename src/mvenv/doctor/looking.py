@@ -1,0 +1,221 @@
+"""Look at a store and its environments; nothing is written, nothing is healed."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mvenv.diagnose.entries import Count, EntryLook
+from mvenv.diagnose.environment import examine
+from mvenv.diagnose.model import Examination, Finding, HealClass, Kind, Level
+from mvenv.diagnose.store import examine_store
+from mvenv.diagnose.subject import Subject, open_subject
+from mvenv.diagnose.users import Users
+from mvenv.doctor.choosing import is_gone
+from mvenv.doctor.model import Looked, Unchecked
+from mvenv.doctor.whole import identity_of, registration
+from mvenv.errors import Busy, MvenvError
+from mvenv.locking import lock_folder
+from mvenv.store.layout import StoreKey, StoreLayout
+from mvenv.store.locking import using
+from mvenv.store.registry import Root, roots
+
+__all__ = ["Seen", "look", "look_into_store", "users_of"]
+
+_SCRUB = 0.0
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one look at a store and its environments brought."""
+
+    subjects: list[Subject] = field(default_factory=list)
+    looked: list[Looked] = field(default_factory=list)
+    store: Looked | None = None
+    findings: list[Finding] = field(default_factory=list)
+    unchecked: list[Unchecked] = field(default_factory=list)
+    scrubbed: list[tuple[Subject, Examination]] = field(default_factory=list)
+
+
+def look(
+    layout: StoreLayout,
+    places: Iterable[Path],
+    level: Level,
+    *,
+    whole_store: bool,
+    scrub_seconds: float | None,
+) -> Seen:
+    """Look at environments, each under a shared lock, and at what is behind them.
+
+    What cannot be looked at is put down, and the others are looked at.
+    """
+    seen = Seen()
+    with in_use(layout):
+        for place in places:
+            _look_at(place, layout, level, seen, scrub_seconds)
+        keys = frozenset(
+            wheel.key
+            for subject in seen.subjects
+            if subject.plan is not None
+            for wheel in subject.plan.wheels
+            if wheel.shared
+        )
+        users = users_of(layout, seen.subjects)
+        examination = examine_store(
+            layout, None if whole_store else keys, level, users.roots, users=users
+        )
+        seen.store = _looked(layout.root, examination)
+        found = list(examination.findings)
+        found += look_into_store(layout, users, _needed(seen.findings), found)
+        seen.findings = [*found, *_not_covered(seen.findings, found)]
+        if whole_store:
+            seen.findings += _gone(layout, users)
+    return seen
+
+
+@contextlib.contextmanager
+def in_use(layout: StoreLayout) -> Iterator[None]:
+    """Keep the store from being pruned meanwhile, where there is one to read."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(using(layout))
+        yield
+
+
+def users_of(layout: StoreLayout, subjects: Iterable[Subject]) -> Users:
+    """Return all environments whose word can be taken: on record, or made here."""
+    try:
+        known = list(roots(layout))
+    except OSError:
+        known = []
+    places = {os.path.realpath(root.path) for root in known}
+    known += [
+        registration(subject.receipt, subject.plan, str(subject.place))
+        for subject in subjects
+        if subject.receipt is not None
+        and subject.plan is not None
+        and str(subject.place) not in places
+        and subject.receipt.identity == identity_of(subject.place)
+    ]
+    return Users(layout, known)
+
+
+def _look_at(
+    place: Path,
+    layout: StoreLayout,
+    level: Level,
+    seen: Seen,
+    scrub_seconds: float | None,
+) -> None:
+    try:
+        with lock_folder(place, exclusive=False):
+            subject = open_subject(place, layout)
+            examination = examine(subject, level, scrub_seconds=scrub_seconds)
+    except Busy as error:
+        seen.unchecked.append(Unchecked(place, error.message, busy=True))
+    except MvenvError as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        seen.unchecked.append(Unchecked(place, error.message + hint))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        seen.unchecked.append(Unchecked(place, f"it cannot be read: {reason}"))
+    else:
+        seen.subjects.append(subject)
+        seen.looked.append(_looked(place, examination))
+        seen.scrubbed.append((subject, examination))
+        opening = [one for one in subject.findings if one not in examination.findings]
+        seen.findings += [*opening, *examination.findings]
+
+
+def _looked(path: Path, examination: Examination) -> Looked:
+    return Looked(
+        path=path,
+        checked=examination.checked,
+        rehashed=examination.rehashed,
+        bytes_hashed=examination.bytes_hashed,
+    )
+
+
+def _needed(findings: Iterable[Finding]) -> dict[StoreKey, set[str]]:
+    """Return the stored files that heals of environments would be made from."""
+    needed: dict[StoreKey, set[str]] = {}
+    for finding in findings:
+        expected = finding.expected
+        if (
+            expected is not None
+            and expected.wheel is not None
+            and expected.kind is not Kind.GENERATED
+            and not finding.drift
+        ):
+            needed.setdefault(expected.wheel, set()).add(expected.member)
+    return needed
+
+
+def look_into_store(
+    layout: StoreLayout,
+    users: Users,
+    needed: dict[StoreKey, set[str]],
+    known: Iterable[Finding],
+) -> list[Finding]:
+    """Hash the stored files that are needed, and return what was not known yet."""
+    before = {(one.wheel, one.path) for one in known}
+    lost = {one.wheel for one in known if one.code in {"F40", "F45"}}
+    count = Count()
+    for key, members in needed.items():
+        if key not in lost and layout.entry(key).is_dir():
+            look = EntryLook(
+                layout=layout, key=key, level=Level.FULL, users=users, count=count
+            )
+            look.look_at(members)
+    return [one for one in count.findings if (one.wheel, one.path) not in before]
+
+
+def _not_covered(
+    findings: Iterable[Finding], stored: Iterable[Finding]
+) -> Iterator[Finding]:
+    """Yield the findings that are not one with a finding in the store.
+
+    A file changed through a link is bad under all its names, and is one fault.
+    """
+    covered = {
+        (user, one.wheel, one.expected.member)
+        for one in stored
+        if one.expected is not None
+        for user in one.users
+    }
+    for finding in findings:
+        expected = finding.expected
+        if expected is None or (
+            (finding.where, expected.wheel, expected.member) not in covered
+        ):
+            yield finding
+
+
+def _gone(layout: StoreLayout, users: Users) -> Iterator[Finding]:
+    for root in users.roots:
+        if is_gone(Path(root.path)):
+            yield Finding(
+                code="F35",
+                where=layout.root,
+                heal=HealClass.PLAIN,
+                detail=f"`{root.path}` is gone; `mvenv store prune` forgets it in time",
+                path=f"envs/{root.id}",
+                drift=True,
+            )
+
+
+def roots_of(layout: StoreLayout) -> tuple[Root, ...]:
+    """Return what is on record, nothing where there is no store."""
+    try:
+        return roots(layout)
+    except OSError:
+        return ()
+
+
+def all_of(seen: Iterable[Seen]) -> tuple[Looked, ...]:
+    """Return every environment that was looked at."""
+    return tuple(itertools.chain.from_iterable(one.looked for one in seen))

@@ -1,0 +1,247 @@
+"""From findings in the store to repairs of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mvenv.diagnose.model import Expected, Finding
+from mvenv.diagnose.users import Place
+from mvenv.doctor.comparing import is_worthless
+from mvenv.doctor.entry_repair import rebuild_entry, restore_manifest
+from mvenv.doctor.means import Means, Unhealable
+from mvenv.doctor.steps import Repair, Root, Step, is_sealed_as
+from mvenv.errors import StoreError
+from mvenv.hashes import digest_file
+from mvenv.plan.changes import Put, Remove, Rescue, Seal, SetAside
+from mvenv.store.layout import StoreKey, open_layout
+from mvenv.store.runs import sweep
+
+__all__ = ["plan_store_repair"]
+
+
+def plan_store_repair(finding: Finding, means: Means) -> Repair:
+    """Return what heals a finding in the store.
+
+    Reads and hashes, writes nothing; `Unhealable` where there is no way.
+    """
+    if finding.expected is not None:
+        if finding.code == "F44":
+            return _seal_again(finding, finding.expected, means)
+        return _mend_file(finding, finding.expected, means)
+    make = _BY_CODE.get(finding.code)
+    if make is None:
+        raise Unhealable("nobody but you can decide this")
+    return make(finding, means)
+
+
+def _seal_again(finding: Finding, expected: Expected, means: Means) -> Repair:
+    """Seal what has the right bytes; they are hashed when it is done, too."""
+    root = means.tree(_key(finding))
+    place = root.folder / expected.path
+
+    def seal() -> None:
+        if digest_file(place).sha256 != expected.sha256:
+            raise StoreError(f"`{place}` was changed meanwhile")
+
+    return Repair(
+        finding=finding,
+        words="sealed again: its bytes are right",
+        steps=(Step(root, Seal(expected.path, expected.mode, expected.mtime_ns)),)
+        if digest_file(place).sha256 == expected.sha256
+        else (),
+        act=seal,
+        proofs=((root.folder, expected),),
+    )
+
+
+def _mend_file(finding: Finding, expected: Expected, means: Means) -> Repair:
+    """Give a stored file a new inode with the right bytes, and all that share it.
+
+    The environments first: until the last of them has the new one, the store's own
+    name tells a second run which inode is the bad one.
+    """
+    key = _key(finding)
+    root = means.tree(key)
+    bad = root.folder / expected.path
+    means.sources.distrust(bad)
+    good = means.source_for(expected, finding)
+    sharing = _sharing(bad, finding, means)
+    steps = list(_keep(finding, expected, bad, good, root))
+    source = good
+    linkable = is_sealed_as(good, expected, (expected.mode,))
+    if sharing and not linkable:
+        source = _fresh(means, expected)
+        name = source.name
+        scratch = means.scratch()
+        made = _put(expected, good)._replace(path=name)
+        steps.append(Step(scratch, made))
+        linkable = True
+    steps += [
+        Step(
+            means.environment(place.environment),
+            _put(expected, source)._replace(path=place.path, link=linkable),
+        )
+        for place in sharing
+    ]
+    steps.append(Step(root, _put(expected, source)._replace(link=linkable)))
+    others = dict.fromkeys(place.environment for place in sharing)
+    return Repair(
+        finding=finding,
+        words=_mended(good, len(others), means),
+        steps=tuple(steps),
+        proofs=(
+            (root.folder, expected),
+            *(
+                (place.environment, replace_path(expected, place.path))
+                for place in sharing
+            ),
+        ),
+        first=True,
+    )
+
+
+def replace_path(expected: Expected, path: str) -> Expected:
+    """Return what a file must be that is the stored one under another name."""
+    return expected._replace(path=path)
+
+
+def _put(expected: Expected, source: Path) -> Put:
+    return Put(
+        path=expected.path,
+        sha256=expected.sha256,
+        size=expected.size,
+        mode=expected.mode,
+        mtime_ns=expected.mtime_ns,
+        source=str(source),
+    )
+
+
+def _fresh(means: Means, expected: Expected) -> Path:
+    """Return a name for a new inode."""
+    if means.run is not None:
+        return means.run.new_path()
+    return means.layout.tmp / expected.sha256[:16]
+
+
+def _sharing(bad: Path, finding: Finding, means: Means) -> list[Place]:
+    try:
+        seen = bad.lstat()
+    except OSError:
+        return []
+    if not stat.S_ISREG(seen.st_mode) or finding.expected is None:
+        return []
+    inode = (seen.st_dev, seen.st_ino)
+    return means.users.sharing(_key(finding), finding.expected.member, inode)
+
+
+def _keep(
+    finding: Finding, expected: Expected, bad: Path, good: Path, root: Root
+) -> Iterator[Step]:
+    """Give what must come first, so that nothing of a user's is lost."""
+    if not os.path.lexists(bad):
+        return
+    if bad.is_symlink() or not bad.is_file():
+        yield Step(root, SetAside(expected.path))
+    elif finding.code != "F17" and not is_worthless(bad, good):
+        yield Step(root, Rescue(expected.path))
+
+
+def _mended(good: Path, environments: int, means: Means) -> str:
+    where = "the wheel" if _is_scratch(good, means) else "an environment's own file"
+    words = f"put right from {where}"
+    if environments:
+        noun = "environment" if environments == 1 else "environments"
+        words += f", in the store and in {environments} {noun}"
+    return words
+
+
+def _is_scratch(path: Path, means: Means) -> bool:
+    return means.run is not None and path.is_relative_to(means.run.path)
+
+
+def _absent_entry(finding: Finding, means: Means) -> Repair:
+    key = _key(finding)
+    return Repair(
+        finding=finding,
+        words="taken in again",
+        act=lambda: rebuild_entry(key, means),
+        first=True,
+    )
+
+
+def _lost_manifest(finding: Finding, means: Means) -> Repair:
+    key = _key(finding)
+    return Repair(
+        finding=finding,
+        words="its manifest was written again",
+        act=lambda: restore_manifest(key, means),
+        first=True,
+    )
+
+
+def _swept(finding: Finding, means: Means) -> Repair:
+    path = finding.path or ""
+
+    def clean() -> None:
+        place = means.layout.root / path
+        if path.startswith("tmp/"):
+            sweep(means.layout)
+        elif path.startswith("trash/"):
+            shutil.rmtree(place, ignore_errors=True)
+            place.unlink(missing_ok=True) if place.is_file() else None
+
+    steps: tuple[Step, ...] = ()
+    if not path.startswith(("tmp/", "trash/")):
+        steps = (Step(means.whole_store(), Remove(path)),)
+    return Repair(finding=finding, words="removed", steps=steps, act=clean)
+
+
+def _set_aside(finding: Finding, means: Means) -> Repair:
+    if finding.path is None:
+        raise Unhealable("nobody but you can decide this")
+    root = means.whole_store()
+    return Repair(
+        finding=finding,
+        words="moved aside",
+        steps=(Step(root, SetAside(finding.path)),),
+    )
+
+
+def _record(finding: Finding, means: Means) -> Repair:
+    """Set a damaged record aside; what it said is found out again where needed."""
+    if finding.path == "FORMAT":
+
+        def write() -> None:
+            open_layout(means.layout.root)
+
+        aside = Step(means.whole_store(), SetAside("FORMAT"))
+        return Repair(finding=finding, words="written again", steps=(aside,), act=write)
+    return _set_aside(finding, means)
+
+
+def _mark_flushed(finding: Finding, means: Means) -> Repair:
+    def mark() -> None:
+        means.store.find(_key(finding))
+
+    return Repair(finding=finding, words="marked as flushed", act=mark)
+
+
+def _key(finding: Finding) -> StoreKey:
+    if finding.wheel is None:
+        raise Unhealable("it belongs to no wheel")
+    return finding.wheel
+
+
+_BY_CODE: dict[str, Callable[[Finding, Means], Repair]] = {
+    "F40": _absent_entry,
+    "F42": _swept,
+    "F43": _mark_flushed,
+    "F45": _lost_manifest,
+    "F46": _set_aside,
+    "F47": _record,
+    "F52": _swept,
+}
