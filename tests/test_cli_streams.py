@@ -56,12 +56,13 @@ def test_a_stream_that_takes_no_message_stops_no_work(
     assert (tmp_path / "env" / "pyvenv.cfg").exists()
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_summary_that_cannot_be_printed_is_told_as_that(
-    lock: Path, tmp_path: Path
+    lock: Path, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            _command(tmp_path / "env", lock),
+            _command(tmp_path / "env", lock, *options),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -74,19 +75,36 @@ def test_a_summary_that_cannot_be_printed_is_told_as_that(
     assert (tmp_path / "env" / "pyvenv.cfg").exists()
 
 
-def test_whoever_stops_reading_stops_no_work(lock: Path, tmp_path: Path) -> None:
+def _unread(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run with a stdout whose reader has gone."""
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(
-        _command(tmp_path / "env", lock),
-        stdout=writing,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
-    os.close(writing)
+    try:
+        return subprocess.run(
+            command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(writing)
 
-    assert (done.returncode, done.stderr) == (1, b"")
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_whoever_stops_reading_stops_no_work(
+    lock: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    done = _unread(_command(tmp_path / "env", lock, *options))
+
+    assert done.returncode == 1
+    assert "all was done" in done.stderr
+    assert "Traceback" not in done.stderr
     assert (tmp_path / "env" / "pyvenv.cfg").exists()
+
+
+def test_an_error_that_no_program_reads_is_told_to_people(tmp_path: Path) -> None:
+    done = _unread(_command(tmp_path / "env", tmp_path / "none", "--json"))
+
+    assert done.returncode == 10
+    assert done.stderr.startswith("error: there is no")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(("no_colour", "coloured"), [("", True), ("1", False)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import sys
 from collections.abc import Sequence
 
@@ -20,8 +19,6 @@ __all__ = ["INTERRUPTED", "command", "main", "run"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
-UNHEARD = 1
-"""Exit code when all was done and whoever was to read the summary had gone."""
 _NEW_OBJECTS = 500_000
 """Objects made, and not freed, before cycles are looked for."""
 
@@ -75,14 +72,6 @@ def _stopped(code: int) -> int:
 
 def _report(console: Console, error: MvenvError | OSError) -> int:
     if isinstance(error, OSError):
-        if console.telling:
-            # Python must not complain at exit of what is still to be written.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError) and console.telling:
-            return UNHEARD
-        doing = "the system refused"
-        if console.telling:
-            doing = "all was done, but the summary could not be printed"
-        error = SystemFault.from_os_error(error, doing)
+        error = SystemFault.from_os_error(error, "the system refused")
     console.error(error)
     return error.exit_code

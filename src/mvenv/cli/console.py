@@ -22,13 +22,17 @@ from mvenv.errors import (
     MvenvError,
     NoCompatibleFile,
     SeveralErrors,
+    SystemFault,
 )
 from mvenv.progress import Task, Unit
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["Console"]
+__all__ = ["UNHEARD", "Console"]
+
+UNHEARD = 1
+"""Exit code when all was done and whoever was to read the summary had gone."""
 
 _OUTPUT_LINES = 40
 """Lines of a back end's output that an error shows; the cause is near the end."""
@@ -98,8 +102,8 @@ class Console:
         self.verbosity = verbosity
         self.as_json = as_json
         self.warnings: list[str] = []
-        self.telling = False
-        """All is done, and it is being told."""
+        self._unheard = False
+        """Nothing can be printed to stdout any more."""
         self._lock = threading.Lock()
         self._progress: Progress | None = None
         self._files: _FilesStep | None = None
@@ -122,19 +126,25 @@ class Console:
             self._line(click.style(message, dim=True))
 
     def result(self, text: str, value: dict[str, Any]) -> None:
-        """Print what came out: text for people, one JSON object for programs."""
-        self.telling = True
+        """Print what came out: text for people, one JSON object for programs.
+
+        `SystemFault` where that fails: all was done nevertheless.
+        """
         if self.as_json:
-            click.echo(_as_json({**value, "warnings": self.warnings}))
+            self._print(_as_json({**value, "warnings": self.warnings}))
         elif self.verbosity >= 0:
-            click.echo(_as_text(text), color=_colour())
+            self._print(_as_text(text))
 
     def error(self, error: MvenvError) -> None:
-        """Print an error: what happened, what was kept, what to do next."""
-        if self.as_json:
+        """Print an error: what happened, what was kept, what to do next.
+
+        To stderr, too, where a program was to read it and cannot.
+        """
+        if self.as_json and not self._unheard:
             value = {"error": _error_value(error), "warnings": self.warnings}
-            click.echo(_as_json(value))
-            return
+            with contextlib.suppress(SystemFault):
+                self._print(_as_json(value))
+                return
         for line in _error_lines(error):
             self._line(line)
 
@@ -175,6 +185,20 @@ class Console:
             if outer:
                 progress.stop()
                 self._progress = None
+
+    def _print(self, text: str) -> None:
+        try:
+            click.echo(text, color=_colour())
+        except OSError as error:
+            self._unheard = True
+            # Python must not complain at exit of what is still to be written.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            doing = "all was done, but the summary could not be printed"
+            fault = SystemFault.from_os_error(error, doing)
+            # click would end silently where nobody reads.
+            if isinstance(error, BrokenPipeError):
+                fault.exit_code = UNHEARD
+            raise fault from error
 
     def _line(self, text: str) -> None:
         text = _as_text(text)
