@@ -113,7 +113,11 @@ class Strace:
         self._count = itertools.count()
 
     def calls(
-        self, command: Sequence[str], *below: Path, follow: bool = False
+        self,
+        command: Sequence[str],
+        *below: Path,
+        follow: bool = False,
+        codes: frozenset[int] = frozenset({0}),
     ) -> list[Call]:
         """Run the command; return its calls that concern ``below``, in their order.
 
@@ -123,7 +127,7 @@ class Strace:
         log = self._log()
         traced = ["-y", "-e", f"trace={','.join(MUTATING)}"]
         done = self._strace(command, log, *traced, follow=follow)
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode in codes, done.stdout + done.stderr
         lines = log.read_text(errors="replace").splitlines()
         prefixes = tuple(str(folder) for folder in below)
         return list(_concerning(_first_hits(_parse(lines)), prefixes))
