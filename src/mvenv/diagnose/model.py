@@ -9,7 +9,16 @@ from typing import Any, NamedTuple
 
 from mvenv.store.layout import StoreKey
 
-__all__ = ["Examination", "Expected", "Finding", "HealClass", "Kind", "Level"]
+__all__ = [
+    "Examination",
+    "Expected",
+    "Finding",
+    "HealClass",
+    "Kind",
+    "Level",
+    "Scrubbed",
+    "Touched",
+]
 
 
 class HealClass(enum.StrEnum):
@@ -82,6 +91,8 @@ class Finding:
     expected: Expected | None = None
     wheel: StoreKey | None = None
     """Of the entry in the store, where that is at fault."""
+    files: tuple[Expected, ...] = ()
+    """All files concerned, where it is about several."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``--json`` prints of it."""
@@ -99,6 +110,28 @@ class Finding:
         }
 
 
+class Touched(NamedTuple):
+    """A file whose bytes were hashed and are right, behind another date."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    shared: bool
+    """A hard link: the date is that of the store's file too, and must be put back."""
+    expected: Expected
+
+
+class Scrubbed(NamedTuple):
+    """How far the rolling scrub of an environment came."""
+
+    plan: str
+    """sha256 of the plan whose files are counted."""
+    next: int
+    """Number of the file that was hashed longest ago, in the plan's order."""
+    debt: float
+    """Seconds by which large files overran earlier time boxes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
     """What a look at an environment or a store brought."""
@@ -109,3 +142,9 @@ class Examination:
     rehashed: int
     """Those of them whose bytes were read and hashed."""
     bytes_hashed: int
+    touched: tuple[Touched, ...] = ()
+    """No faults: to be put on record, so that they need not be hashed again."""
+    scrubbed: Scrubbed | None = None
+    """To be kept for the next look."""
+    proven: frozenset[tuple[int, int]] = frozenset()
+    """Device and inode of shared files that were hashed and are right."""
