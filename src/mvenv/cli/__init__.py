@@ -13,6 +13,7 @@ from mvenv import __version__
 from mvenv.cli.console import Console
 from mvenv.cli.create import create_command
 from mvenv.cli.signals import Stopped, unwind_on_signals
+from mvenv.cli.sync import rollback_command, sync_command
 from mvenv.errors import MvenvError, SystemFault
 
 __all__ = ["INTERRUPTED", "command", "main", "run"]
@@ -30,6 +31,8 @@ def command() -> None:
 
 
 command.add_command(create_command)
+command.add_command(sync_command)
+command.add_command(rollback_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

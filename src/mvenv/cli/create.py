@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,7 +22,10 @@ from mvenv.cli.summary import summarise
 from mvenv.errors import SystemFault
 from mvenv.link.modes import LinkPolicy
 
-__all__ = ["create_command"]
+if TYPE_CHECKING:
+    from mvenv.selection import GroupOptions
+
+__all__ = ["create_command", "group_options", "groups_asked"]
 
 _MODES = {
     **{policy.value: policy for policy in LinkPolicy},
@@ -67,6 +70,37 @@ def _flag(
     return click.option(name, is_flag=True, envvar=variable, help=help)
 
 
+def group_options(command: _Command) -> _Command:
+    """Add the options that choose groups and extras."""
+    for option in (
+        _flag("--no-root", help="Do not install the project itself."),
+        _flag("--all-groups", help="Install all dependency groups."),
+        _flag("--all-extras", help="Install all extras."),
+        _several("--extra", "-E", help="Extra to install."),
+        _several("--only", help="Dependency group to install alone."),
+        _several("--without", help="Dependency group to leave out."),
+        _several("--with", help="Dependency group to add."),
+    ):
+        command = option(command)
+    return command
+
+
+def groups_asked(options: Mapping[str, Any]) -> GroupOptions | None:
+    """Return what these options choose; `None` where none of them was given."""
+    from mvenv.selection import GroupOptions
+
+    asked = GroupOptions(
+        with_groups=options["with"],
+        without=options["without"],
+        only=options["only"],
+        extras=options["extra"],
+        all_extras=options["all_extras"],
+        all_groups=options["all_groups"],
+        no_root=options["no_root"],
+    )
+    return None if asked == GroupOptions() else asked
+
+
 def _current_folder() -> Path:
     try:
         return Path.cwd()
@@ -95,13 +129,7 @@ def _current_folder() -> Path:
     envvar="MVENV_PYTHON",
     help="Version, name or path of the interpreter. Default: the one running mvenv.",
 )
-@_several("--with", help="Dependency group to add.")
-@_several("--without", help="Dependency group to leave out.")
-@_several("--only", help="Dependency group to install alone.")
-@_several("--extra", "-E", help="Extra to install.")
-@_flag("--all-extras", help="Install all extras.")
-@_flag("--all-groups", help="Install all dependency groups.")
-@_flag("--no-root", help="Do not install the project itself.")
+@group_options
 @click.option(
     "--link-mode",
     type=click.Choice(sorted(_MODES), case_sensitive=False),
@@ -145,15 +173,7 @@ def create_command(console: Console, /, **options: Any) -> None:
         lockfile=options["lockfile"],
         start=_current_folder(),
         python=options["python"],
-        groups=GroupOptions(
-            with_groups=options["with"],
-            without=options["without"],
-            only=options["only"],
-            extras=options["extra"],
-            all_extras=options["all_extras"],
-            all_groups=options["all_groups"],
-            no_root=options["no_root"],
-        ),
+        groups=groups_asked(options) or GroupOptions(),
         policy=_MODES[options["link_mode"].lower()],
         require_link=options["require_link"],
         seed=options["seed"],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from mvenv.cli.words import in_words
+from mvenv.cli.words import in_words, shortest
 from mvenv.create import Created
 from mvenv.link.modes import LinkMode
 
@@ -31,7 +29,7 @@ def summarise(created: Created) -> str:
     ]
     if created.stored_bytes:
         room.append(f"{in_words(created.stored_bytes)} added to the store")
-    where = _shortest(created.path)
+    where = shortest(created.path)
     lines = [
         f"created {where} · CPython {created.version} · {created.seconds:.2f} s",
         f"  {packages} ({_fetched(created)}) · {' · '.join(ways)}",
@@ -47,12 +45,6 @@ def summarise(created: Created) -> str:
         for path, winner, losers in created.conflicts
     ]
     return "\n".join(lines)
-
-
-def _shortest(path: Path) -> str:
-    """Return the path as seen from here where it is below, as people would type it."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _fetched(created: Created) -> str:

@@ -1,0 +1,347 @@
+"""``mvenv sync``: bring an environment to a lockfile, touching only what differs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvenv.ensure import Builder, Ensured, ensure
+from mvenv.ensure.attempts import until_sound
+from mvenv.env.clearing import check_apart
+from mvenv.env.receipt import Receipt
+from mvenv.env.seeds import pip_wheel
+from mvenv.env.skeleton import load_skeleton
+from mvenv.env.state import EnvironmentState, observe
+from mvenv.errors import InterpreterError, LockfileError, SystemFault
+from mvenv.fetch.download import Fetcher
+from mvenv.hashes import digest_bytes
+from mvenv.interpreters import find_interpreter, inspect_interpreter
+from mvenv.lockfiles import read_lockfile
+from mvenv.locking import lock_folder
+from mvenv.plan import make_plan
+from mvenv.plan.local import with_known_wheels
+from mvenv.plan.model import Plan
+from mvenv.plan.record import seal_plan
+from mvenv.plan.wanted import WantedFile
+from mvenv.progress import Reporter
+from mvenv.selection import GroupOptions, Selection, select
+from mvenv.selection.addition import with_wheel
+from mvenv.store.durability import flush_file_system
+from mvenv.store.entries import WheelStore
+from mvenv.store.layout import StoreLayout, open_layout
+from mvenv.store.locking import using
+from mvenv.store.runs import RunFolder
+from mvenv.sync.bringing import Destination, stored_put
+from mvenv.sync.drift import ForeignDistribution, find_foreign
+from mvenv.sync.outcome import Synced, summed_up
+from mvenv.sync.present import Before, next_plan, receipt_of, still_edited
+from mvenv.sync.work import Work, bare_of
+from mvenv.target import Target
+
+if TYPE_CHECKING:
+    from mvenv.fetch.settings import FetchSettings
+    from mvenv.lockfiles.model import Lockfile
+
+__all__ = ["SyncRequest", "Synced", "sync"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncRequest:
+    """What to bring to what, and how."""
+
+    folder: Path
+    lockfile: Path | None
+    """`None`: the one it was made from."""
+    python: str | None
+    """Only the environment's own will do."""
+    groups: GroupOptions | None
+    """`None`: as when it was made."""
+    seed: bool | None
+    """Likewise."""
+    exact: bool
+    """Take out what was installed by hand."""
+    dry_run: bool
+    store: Path | None
+    """`None`: the one it was made from."""
+    seal: bool
+    fetch: FetchSettings
+    environ: Mapping[str, str]
+
+
+def sync(request: SyncRequest, reporter: Reporter) -> Synced:
+    """Bring an environment to a lockfile; `MvenvError` where it cannot be.
+
+    Reads, selects and ensures as create does; then, under the environment's lock,
+    changes what differs, keeping what was there as the one previous generation.
+    """
+    started = time.monotonic()
+    state = observe(request.folder)
+    receipt = _asked_anew(receipt_of(state), request)
+    lockfile = _read(receipt)
+    folder = request.store or Path(receipt.store)
+    layout = StoreLayout(folder) if request.dry_run else open_layout(folder)
+    check_apart(state, layout.root)
+    target = _own_interpreter(receipt, request, layout)
+    selection = select(lockfile, target, GroupOptions(**receipt.asked.choices))
+    for warning in (*lockfile.warnings, *selection.warnings):
+        reporter.warn(warning)
+    if receipt.asked.seed:
+        selection = with_wheel(selection, "pip", pip_wheel(target))
+    syncing = _Syncing(
+        request=request,
+        reporter=reporter,
+        state=state,
+        receipt=replace(
+            receipt, lockfile=str(lockfile.path), lockfile_sha256=lockfile.sha256
+        ),
+        layout=layout,
+        target=target,
+    )
+    if request.dry_run:
+        from mvenv.sync.foresight import foresee
+
+        return foresee(
+            syncing.receipt,
+            state,
+            selection,
+            target,
+            layout,
+            exact=request.exact,
+            started=started,
+        )
+    return syncing.sync(selection, started)
+
+
+def _asked_anew(receipt: Receipt, request: SyncRequest) -> Receipt:
+    """Return the receipt with what is asked for now."""
+    asked = receipt.asked
+    if request.groups is not None:
+        asked = replace(asked, choices=asdict(request.groups))
+    if request.seed is not None:
+        asked = replace(asked, seed=request.seed)
+    lockfile = receipt.lockfile
+    if request.lockfile is not None:
+        lockfile = str(request.lockfile.absolute())
+    # As JSON gives them back: lists.
+    choices = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asked.choices.items()
+    }
+    return replace(receipt, asked=replace(asked, choices=choices), lockfile=lockfile)
+
+
+def _read(receipt: Receipt) -> Lockfile:
+    if receipt.lockfile is None:
+        raise LockfileError(
+            f"`{receipt.path}` was made from no lockfile", hint="name one with `--from`"
+        )
+    return read_lockfile(Path(receipt.lockfile))
+
+
+def _own_interpreter(
+    receipt: Receipt, request: SyncRequest, layout: StoreLayout
+) -> Target:
+    """Return the environment's interpreter; `InterpreterError` where it is not it."""
+    target = inspect_interpreter(receipt.interpreter, memory=layout.interpreters)
+    hint = "`mvenv create --clear` makes the environment anew"
+    made_for = receipt.interpreter_version.split(".")[:2]
+    if target.version.split(".")[:2] != made_for:
+        raise InterpreterError(
+            f"`{receipt.interpreter}` is Python {target.version} now, and the"
+            f" environment was made for {receipt.interpreter_version}",
+            hint=hint,
+        )
+    if request.python is not None:
+        asked = find_interpreter(
+            request.python, cache_folder=layout.interpreters, environ=request.environ
+        )
+        other = inspect_interpreter(asked, memory=layout.interpreters)
+        if other.real_executable != target.real_executable:
+            raise InterpreterError(
+                f"the environment is one of `{target.executable}` ({target.version}),"
+                f" and `{other.executable}` is another interpreter",
+                hint=f"{hint} with another one",
+            )
+    return target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Syncing:
+    """All that is known before the first wheel is looked for."""
+
+    request: SyncRequest
+    reporter: Reporter
+    state: EnvironmentState
+    receipt: Receipt
+    """With what is asked for now."""
+    layout: StoreLayout
+    target: Target
+
+    def sync(self, selection: Selection, started: float) -> Synced:
+        """Ensure, then change; again where stored wheels turn out to be changed."""
+        store = WheelStore(self.layout, seal=self.request.seal)
+        with (
+            using(self.layout),
+            RunFolder(self.layout) as run,
+            Fetcher(self.request.fetch, self.reporter) as fetcher,
+        ):
+            builder = Builder(
+                target=self.target,
+                skeleton=load_skeleton(self.target, memory=self.layout.interpreters),
+                layout=self.layout,
+                run=run,
+                settings=self.request.fetch,
+                environ=self.request.environ,
+                reporter=self.reporter,
+            )
+
+            def attempt() -> Synced:
+                ensured = ensure(
+                    selection,
+                    store=store,
+                    run=run,
+                    fetcher=fetcher,
+                    builder=builder,
+                    reporter=self.reporter,
+                )
+                _flush(ensured, store)
+                return self._change(ensured, store, run, started)
+
+            return until_sound(attempt, store, self.reporter)
+
+    def _change(
+        self, ensured: Ensured, store: WheelStore, run: RunFolder, started: float
+    ) -> Synced:
+        with lock_folder(self.state.place, exclusive=True):
+            # Another may have changed it since we looked.
+            now = receipt_of(observe(self.request.folder))
+            work = Work(
+                place=self.state.place,
+                now=now,
+                store=store,
+                run=run,
+                bare=bare_of(now, self.target, self.layout),
+                reporter=self.reporter,
+            )
+            fresh = make_plan(
+                ensured.distributions,
+                self.target.scheme,
+                reserved=work.bare.paths(),
+                aliases=work.bare.folder_links(),
+            )
+            plan = self._settled(fresh, work)
+            record = seal_plan(plan)
+            sha256 = digest_bytes(record).sha256
+            journal = work.unfinished(sha256, None)
+            before = work.before(journal)
+            foreign = self._foreign(work, before, plan)
+            taken = [one for one in foreign if self._is_taken_out(one, plan)]
+            private = still_edited(before.receipt, plan)
+            outcome = work.bring_to(
+                _with_sources(work.wanted(plan, work.now), work, plan, fresh),
+                Destination(
+                    receipt=self._new(work.now, plan, sha256, private), record=record
+                ),
+                before=before,
+                journal=journal,
+                resolve=stored_put,
+                gone={path: sha for one in taken for path, sha in one.files},
+                private=private,
+            )
+        return summed_up(
+            work.now,
+            before=before,
+            plan=plan,
+            outcome=outcome,
+            foreign=foreign,
+            taken=taken,
+            fetched=ensured.fetched,
+            built=ensured.built,
+            started=started,
+        )
+
+    def _settled(self, fresh: Plan, work: Work) -> Plan:
+        """Return the plan, with local wheels as they are where nothing has changed."""
+        if all(wheel.shared for wheel in fresh.wheels):
+            return fresh
+        from mvenv.env.generations import read_journal
+
+        journal = read_journal(work.place)
+        half = next_plan(work.place, journal, work.layout) if journal else None
+        return with_known_wheels(fresh, half or work.before(journal).plan)
+
+    def _foreign(
+        self, work: Work, before: Before, plan: Plan
+    ) -> tuple[ForeignDistribution, ...]:
+        ours = {
+            one.dist_info
+            for distributions in (
+                before.plan.distributions,
+                plan.distributions,
+                work.now.distributions,
+            )
+            for one in distributions
+        }
+        return find_foreign(
+            work.place,
+            (self.target.scheme.purelib, self.target.scheme.platlib),
+            ours,
+            aliases=work.bare.folder_links(),
+            reserved=work.bare.paths(),
+        )
+
+    def _is_taken_out(self, one: ForeignDistribution, plan: Plan) -> bool:
+        locked = any(one.name == other.name for other in plan.distributions)
+        if not (locked or self.request.exact):
+            return False
+        if not one.files:
+            self.reporter.warn(
+                f"`{one.metadata}` has no RECORD, so {one.name} {one.version} cannot be"
+                " taken out"
+            )
+        return bool(one.files)
+
+    def _new(
+        self, now: Receipt, plan: Plan, sha256: str, private: frozenset[str]
+    ) -> Receipt:
+        """Return the receipt of what is being made."""
+        return replace(
+            now,
+            asked=self.receipt.asked,
+            lockfile=self.receipt.lockfile,
+            lockfile_sha256=self.receipt.lockfile_sha256,
+            plan=sha256,
+            edits=tuple(sorted(private)),
+            distributions=plan.distributions,
+        )
+
+
+def _flush(ensured: Ensured, store: WheelStore) -> None:
+    """Write what was taken into the store to the disk, before any of it is used."""
+    if not ensured.new:
+        return
+    try:
+        flush_file_system(store.layout.root)
+    except SystemFault:
+        for wheel in ensured.new:
+            store.throw_away(wheel)
+        raise
+    for wheel in ensured.new:
+        store.mark_synced(wheel)
+    ensured.new.clear()
+
+
+def _with_sources(
+    wanted: dict[str, WantedFile], work: Work, plan: Plan, fresh: Plan
+) -> dict[str, WantedFile]:
+    """Return what is wanted, with the stamps that sources of local wheels have now."""
+    if plan is fresh:
+        return wanted
+    return {
+        path: one._replace(sealed=now.sealed)
+        for path, now in work.wanted(fresh, work.now).items()
+        if (one := wanted[path])
+    }

@@ -1,0 +1,143 @@
+"""Distributions that somebody installed by hand: found by their metadata folders."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import posixpath
+import re
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mvenv.env.receipt import FOLDER
+from mvenv.errors import InvalidWheel
+from mvenv.wheels.record import RecordEntry, read_record
+
+__all__ = ["ForeignDistribution", "find_foreign"]
+
+_METADATA = (".dist-info", ".egg-info")
+_SEPARATORS = re.compile(r"[-_.]+")
+_MOST = 1 << 26
+"""Bytes of a RECORD; more is no RECORD."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignDistribution:
+    """A distribution that mvenv did not install."""
+
+    name: str
+    """Normalised."""
+    version: str
+    installer: str
+    """As it says; empty where it does not."""
+    metadata: str
+    """Its folder or file, below the environment."""
+    files: tuple[tuple[str, str | None], ...]
+    """Path below the environment and sha256, RECORD last; empty where there is none
+    that can be read, so that it cannot be taken out."""
+
+    def as_json(self) -> dict[str, str]:
+        """Return what ``--json`` prints of it."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "installer": self.installer,
+        }
+
+
+def find_foreign(
+    place: Path,
+    sites: Iterable[str],
+    ours: Container[str],
+    *,
+    aliases: Mapping[str, str],
+    reserved: Container[str],
+) -> tuple[ForeignDistribution, ...]:
+    """Return what was installed by hand into the folders ``sites``.
+
+    ``ours`` are the metadata folders of plans. ``aliases`` are links to folders
+    (``lib64``); ``reserved`` is the environment itself, which nobody's RECORD owns.
+    """
+    found = []
+    for site in dict.fromkeys(sites):
+        try:
+            names = sorted(os.listdir(place / site))
+        except OSError:
+            continue
+        for name in names:
+            stem, kind = posixpath.splitext(name)
+            metadata = f"{site}/{name}"
+            if kind not in _METADATA or metadata in ours or stem.startswith("~"):
+                continue
+            found.append(_read(place, site, metadata, aliases, reserved))
+    return tuple(found)
+
+
+def _read(
+    place: Path,
+    site: str,
+    metadata: str,
+    aliases: Mapping[str, str],
+    reserved: Container[str],
+) -> ForeignDistribution:
+    stem = posixpath.splitext(posixpath.basename(metadata))[0]
+    name, _, version = stem.partition("-")
+    record = f"{metadata}/RECORD"
+    rows: dict[str, RecordEntry] = {}
+    try:
+        content = _content(place / record)
+        rows = read_record(content, record) if content else {}
+    except InvalidWheel:
+        content = b""
+    files = [
+        (path, _sha256(row))
+        for listed, row in rows.items()
+        if (path := _below(site, listed, aliases)) is not None
+        and not _is_reserved(path, reserved)
+        and path != record
+    ]
+    return ForeignDistribution(
+        name=_SEPARATORS.sub("-", name).lower(),
+        version=version.partition("-py")[0],
+        installer=_content(place / metadata / "INSTALLER")[:40]
+        .decode(errors="replace")
+        .strip(),
+        metadata=metadata,
+        files=(*files, (record, None)) if content else (),
+    )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.is_symlink() or path.stat().st_size > _MOST:
+            return b""
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _below(site: str, listed: str, aliases: Mapping[str, str]) -> str | None:
+    """Return where a row's path is in the environment, or `None`: not in it."""
+    if listed.startswith("/") or "\0" in listed:
+        return None
+    path = posixpath.normpath(posixpath.join(site, listed))
+    top, slash, below = path.partition("/")
+    if top == "..":
+        return None
+    return f"{aliases[top]}/{below}" if slash and top in aliases else path
+
+
+def _is_reserved(path: str, reserved: Container[str]) -> bool:
+    return path in reserved or path.split("/", 1)[0] == FOLDER
+
+
+def _sha256(row: RecordEntry) -> str | None:
+    if row.algorithm != "sha256":
+        return None
+    padded = row.digest + "=" * (-len(row.digest) % 4)
+    try:
+        return base64.urlsafe_b64decode(padded).hex()
+    except (binascii.Error, ValueError):
+        return None
