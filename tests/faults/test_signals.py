@@ -124,6 +124,8 @@ def test_a_build_in_a_thread_is_ended(
 
     assert process.returncode == 143
     assert "Traceback" not in errors
+    assert "the same command goes on" in errors
+    assert "half-made" not in errors
     assert not is_running(int(marker.read_text()))
     assert not (tmp_path / "new").exists()
     assert os.listdir(tmp_path / "store/tmp") == []
