@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 import struct
-import unicodedata
 import zipfile
 import zlib
 from pathlib import Path
@@ -21,8 +19,9 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from mvenv.errors import InvalidWheel
+from mvenv.wheels.names import bad_name, check_names
 
-__all__ = ["Member", "MemberReader", "WheelArchive", "shown"]
+__all__ = ["Member", "MemberReader", "WheelArchive"]
 
 MAX_RATIO = 100
 """Unpacked bytes a byte of archive. Real wheels stay below 10, whole archives of
@@ -32,15 +31,7 @@ MIN_BOUND = 1 << 28
 be all zeros, and this much hurts nobody."""
 MAX_MEMBERS = 1_000_000
 """The largest wheels in use have some 60,000."""
-MAX_COMPONENT = 255
-"""Bytes of one name (``NAME_MAX`` of every common file system)."""
-MAX_PATH = 1024
-"""Bytes of a whole path: with the folder of an environment before it, it has to stay
-below ``PATH_MAX`` (4096)."""
-OWN_PREFIX = ".mvenv"
-"""Names that mvenv keeps for its marks and temporary files."""
 
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _EXTRA_GUESS = 64
@@ -71,12 +62,6 @@ class Member(NamedTuple):
     """Where the next member begins, or the archive ends."""
 
 
-def shown(name: str) -> str:
-    """Return a member's name as messages may show it: no control characters."""
-    text = repr(name)[1:-1]
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
 class WheelArchive:
     """An open archive; ``members`` are its files in the order of their bytes.
 
@@ -91,7 +76,10 @@ class WheelArchive:
             infos = _read_directory(self._descriptor)
             files = (info for info in infos if not info.filename.endswith("/"))
             members = [_to_member(info) for info in files]
-            _check_names([info.orig_filename for info in infos], members)
+            check_names(
+                (info.orig_filename for info in infos),
+                (member.name for member in members),
+            )
             self._check_sizes(members)
         except BaseException:
             os.close(self._descriptor)
@@ -289,87 +277,6 @@ def _to_member(info: zipfile.ZipInfo) -> Member:
     return member
 
 
-def _check_names(names: list[str], members: list[Member]) -> None:
-    """Refuse names that lead elsewhere or fall together on some file system."""
-    folders: dict[str, str] = {"": ""}
-    for name in names:
-        is_folder = name.endswith("/")
-        folder, _, base = name.removesuffix("/").rpartition("/")
-        if not folder and name.startswith("/"):
-            raise _bad_name(name, "is absolute")
-        _fold_folder(folder, folders, name)
-        _check_component(base, name)
-        if is_folder:
-            _fold_folder(name.removesuffix("/"), folders, name)
-        if len(name) * 4 > MAX_PATH and len(_encoded(name)) > MAX_PATH:
-            raise _bad_name(name, f"is longer than {MAX_PATH} bytes")
-        if name[1:2] == ":" and name[0].isalpha():
-            raise _bad_name(name, "begins with a drive letter")
-    _check_collisions(members, folders)
-
-
-def _fold_folder(folder: str, folders: dict[str, str], name: str) -> str:
-    """Check a folder's path once, and return it as the laxest file system sees it."""
-    known = folders.get(folder)
-    if known is None:
-        parent, _, base = folder.rpartition("/")
-        if not parent and folder.startswith("/"):
-            raise _bad_name(name, "is absolute")
-        prefix = _fold_folder(parent, folders, name)
-        _check_component(base, name)
-        known = folders[folder] = f"{prefix}{_fold(base)}/"
-    return known
-
-
-def _check_component(component: str, name: str) -> None:
-    if not component or component == ".":
-        raise _bad_name(name, "has an empty part")
-    if component == "..":
-        raise _bad_name(name, "leads out of its folder")
-    if _UNSAFE.search(component):
-        kind = "a backslash" if "\\" in component else "a control character"
-        raise _bad_name(name, f"has {kind} in its name")
-    if len(component) * 4 > MAX_COMPONENT and len(_encoded(component)) > MAX_COMPONENT:
-        raise _bad_name(name, f"has a part longer than {MAX_COMPONENT} bytes")
-    if component.startswith(OWN_PREFIX):
-        raise _bad_name(name, "has a name that mvenv keeps for itself")
-
-
-def _encoded(name: str) -> bytes:
-    return name.encode("utf-8", "surrogatepass")
-
-
-def _fold(component: str) -> str:
-    """Return a key that is equal for names that some file system takes as one.
-
-    Those that ignore case (NTFS, APFS, ext4's casefold) and those that normalise
-    (HFS+, APFS).
-    """
-    if component.isascii():
-        return component.lower()
-    return unicodedata.normalize("NFD", component).casefold()
-
-
-def _check_collisions(members: list[Member], folders: dict[str, str]) -> None:
-    taken = {key.removesuffix("/"): folder for folder, key in folders.items()}
-    seen: dict[str, str] = {}
-    for member in members:
-        folder, _, base = member.name.rpartition("/")
-        key = folders[folder] + _fold(base)
-        other = seen.get(key)
-        if other == member.name:
-            raise _refusal("is there twice", member)
-        if other is not None:
-            raise _refusal(
-                f"falls together with `{shown(other)}` where file names ignore case"
-                " or are normalised",
-                member,
-            )
-        seen[key] = member.name
-        if key in taken:
-            raise _refusal(f"is also a folder, `{shown(taken[key])}`", member)
-
-
 def _inflate(data: bytes, member: Member) -> bytes:
     engine = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
@@ -390,9 +297,5 @@ def _check_content(member: Member, size: int, crc: int) -> None:
         raise _refusal("is damaged: its checksum (CRC) is wrong", member)
 
 
-def _bad_name(name: str, reason: str) -> InvalidWheel:
-    return InvalidWheel(f"its member `{shown(name)}` {reason}", member=name)
-
-
 def _refusal(reason: str, member: Member) -> InvalidWheel:
-    return _bad_name(member.name, reason)
+    return bad_name(member.name, reason)
