@@ -10,8 +10,11 @@ from collections.abc import Sequence
 import click
 
 from mvenv import __version__
+from mvenv.cli.adopt import adopt_command
 from mvenv.cli.console import Console
 from mvenv.cli.create import create_command
+from mvenv.cli.doctor import doctor_command
+from mvenv.cli.edit import edit_command
 from mvenv.cli.signals import Stopped, unwind_on_signals
 from mvenv.cli.sync import rollback_command, sync_command
 from mvenv.errors import MvenvError, SystemFault
@@ -31,8 +34,11 @@ def command() -> None:
 
 
 command.add_command(create_command)
+command.add_command(adopt_command)
+command.add_command(doctor_command)
 command.add_command(sync_command)
 command.add_command(rollback_command)
+command.add_command(edit_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,7 +54,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     console = Console()
     try:
-        command.main(arguments, prog_name="mvenv", standalone_mode=False, obj=console)
+        ended = command.main(
+            arguments, prog_name="mvenv", standalone_mode=False, obj=console
+        )
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.ClickException as error:
@@ -60,7 +68,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _stopped(stopped.exit_code)
     except (MvenvError, OSError) as error:
         return _report(console, error)
-    return 0
+    # What a command's `Exit` carries comes back as a value.
+    return ended if isinstance(ended, int) else 0
 
 
 def _stopped(code: int) -> int:

@@ -17,27 +17,16 @@ from mvenv.diagnose.entries import Count, EntryLook
 from mvenv.diagnose.model import Examination, Finding, HealClass, Level
 from mvenv.diagnose.users import Users
 from mvenv.hashes import digest_bytes, quick_digest
-from mvenv.store.layout import FORMAT, StoreKey, StoreLayout
+from mvenv.store.layout import ADOPTED, FOLDERS, FORMAT, StoreKey, StoreLayout
 from mvenv.store.registry import Root
 
 __all__ = ["examine_store", "writable_fault"]
 
 _KEY = re.compile(r"[0-9a-f]{64}")
+_ENTRIES = {"wheels": "", "adopted": ADOPTED}
+"""Folders of entries, and how the keys begin of what is in them."""
 _TEMPORARY = re.compile(r"\..+\.\d+\.\d+")
 _OWN = frozenset({"FORMAT", "CACHEDIR.TAG", ".gitignore", "lost+found"})
-_FOLDERS = frozenset(
-    {
-        "wheels",
-        "builds",
-        "plans",
-        "interpreters",
-        "envs",
-        "tmp",
-        "trash",
-        "rescued",
-        "locks",
-    }
-)
 _HOUR = 3600 * 10**9
 """Nanoseconds; a writer of one record is done by then."""
 
@@ -130,8 +119,9 @@ def _is_newer(layout: StoreLayout) -> bool:
 
 def _all_keys(layout: StoreLayout) -> frozenset[StoreKey]:
     return frozenset(
-        StoreKey(name)
-        for name in _names(layout.root / "wheels", 2)
+        StoreKey(prefix + name)
+        for folder, prefix in _ENTRIES.items()
+        for name in _names(layout.root / folder, 2)
         if _KEY.fullmatch(name)
     )
 
@@ -146,19 +136,18 @@ def _names(folder: Path, depth: int) -> Iterator[str]:
 
 
 def _aliens(layout: StoreLayout) -> Iterator[Finding]:
-    known = _OWN | _FOLDERS
+    known = _OWN | frozenset(FOLDERS)
     for name in _listed(layout.root):
         if name not in known and not _TEMPORARY.fullmatch(name):
             yield _alien(layout, name)
-    wheels = layout.root / "wheels"
-    for prefix in _listed(wheels):
-        inside = _listed(wheels / prefix)
-        if not re.fullmatch(r"[0-9a-f]{2}", prefix):
-            yield _alien(layout, f"wheels/{prefix}")
-            continue
-        for name in inside:
-            if not _KEY.fullmatch(name) or not name.startswith(prefix):
-                yield _alien(layout, f"wheels/{prefix}/{name}")
+    for folder in _ENTRIES:
+        for prefix in _listed(layout.root / folder):
+            if not re.fullmatch(r"[0-9a-f]{2}", prefix):
+                yield _alien(layout, f"{folder}/{prefix}")
+                continue
+            for name in _listed(layout.root / folder / prefix):
+                if not _KEY.fullmatch(name) or not name.startswith(prefix):
+                    yield _alien(layout, f"{folder}/{prefix}/{name}")
 
 
 def _alien(layout: StoreLayout, path: str) -> Finding:

@@ -63,6 +63,8 @@ def _from_environments(key: StoreKey, means: Means) -> str | None:
         return None
     means.rebuilt.append(rebuilt)
     number = len(rebuilt.donors)
+    if not number:
+        return "its manifest was written again; nothing was fetched"
     noun = "environment" if number == 1 else "environments"
     return f"made again from {number} {noun}; nothing was fetched"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvenv.diagnose.expected import UNKNOWN
 from mvenv.diagnose.model import Expected, Finding, Kind
 from mvenv.diagnose.users import Place
 from mvenv.doctor.comparing import is_worthless
@@ -231,7 +232,9 @@ def _generate(finding: Finding, expected: Expected, ward: Ward, root: Root) -> R
             sha256=digest.sha256,
             size=digest.size,
             mode=made.mode,
-            mtime_ns=expected.mtime_ns if same else None,
+            mtime_ns=expected.mtime_ns
+            if same and expected.mtime_ns != UNKNOWN
+            else None,
             content=made.content,
         )
         steps.append(Step(root, put))
@@ -269,7 +272,9 @@ def _record(finding: Finding, ward: Ward, root: Root) -> Repair:
         sha256=digest.sha256,
         size=digest.size,
         mode=made.mode,
-        mtime_ns=expected.mtime_ns if expected is not None and same else None,
+        mtime_ns=expected.mtime_ns
+        if expected is not None and same and expected.mtime_ns != UNKNOWN
+        else None,
         content=content,
     )
     return Repair(

@@ -18,7 +18,7 @@ from mvenv.doctor.comparing import compare
 from mvenv.doctor.env_repair import Ward, plan_file_repair
 from mvenv.doctor.generating import Generated, generate, generate_bare
 from mvenv.doctor.means import Means, Unhealable
-from mvenv.doctor.model import DoctorRequest, Fate, Outcome
+from mvenv.doctor.model import DoctorRequest, Fate, Outcome, Rescued
 from mvenv.doctor.records import restore_records
 from mvenv.doctor.steps import Carrier, Repair, reason_of
 from mvenv.doctor.store_repair import plan_store_repair
@@ -29,7 +29,7 @@ from mvenv.locking import lock_folder
 from mvenv.progress import Reporter
 from mvenv.scratch import sweep_scratch
 from mvenv.store.entries import StaleWheels
-from mvenv.store.layout import StoreKey
+from mvenv.store.layout import ADOPTED, StoreKey
 
 __all__ = ["Healing"]
 
@@ -219,10 +219,7 @@ class Healing:
         except (MvenvError, OSError) as error:
             self._put_down(finding, Fate.FAILED, reason_of(error))
         else:
-            outcome = Outcome(
-                finding=finding, fate=Fate.HEALED, words=words, rescued=rescued
-            )
-            self.outcomes.append(outcome)
+            self._put_down(finding, Fate.HEALED, words, rescued)
             self.reporter.detail(f"{finding.path or finding.where}: {words}")
             if finding.code in _ENTRY and finding.wheel is not None:
                 self._look_again(finding.wheel)
@@ -252,18 +249,47 @@ class Healing:
     def _renew(self, source: str) -> bool:
         """Give a stored file a fresh inode, since its old one takes no more links."""
         run, store = self.means.run, self.means.store
-        wheels = self.means.layout.root / "wheels"
-        path = Path(source)
-        if run is None or not path.is_relative_to(wheels):
+        root, path = self.means.layout.root, Path(source)
+        if run is None or not path.is_relative_to(root):
             return False
-        parts = path.relative_to(wheels).parts
+        # wheels/<2>/<key>/tree/<path>
+        folder, _, name, _, *inside = (*path.relative_to(root).parts, "", "", "", "")
+        prefix = {"wheels": "", "adopted": ADOPTED}.get(folder)
+        if prefix is None:
+            return False
         with contextlib.suppress(StaleWheels):
-            store.fresh_inode(StoreKey(parts[1]), "/".join(parts[3:]), run)
+            member = "/".join(filter(None, inside))
+            store.fresh_inode(StoreKey(prefix + name), member, run)
             return True
         return False
 
-    def _put_down(self, finding: Finding, fate: Fate, words: str) -> None:
-        self.outcomes.append(Outcome(finding=finding, fate=fate, words=words))
+    def _put_down(
+        self,
+        finding: Finding,
+        fate: Fate,
+        words: str,
+        rescued: tuple[Rescued, ...] = (),
+    ) -> None:
+        face = self._face(finding)
+        if face is not None:
+            own = self._file_of(finding)
+            rescued = tuple(
+                one._replace(place=face) if one.place == own else one for one in rescued
+            )
+        self.outcomes.append(
+            Outcome(finding=finding, fate=fate, words=words, rescued=rescued, face=face)
+        )
+
+    def _face(self, finding: Finding) -> Path | None:
+        """Return a stored file under the name that it has in an environment."""
+        expected = finding.expected
+        if not self._is_stored(finding) or expected is None or finding.wheel is None:
+            return None
+        known = [one.place for one in self.subjects]
+        places = self.means.users.places(finding.wheel, expected.member)
+        hit = [one for one in places if one.environment in finding.users]
+        hit.sort(key=lambda one: (one.environment not in known, one.environment))
+        return hit[0].file if hit else None
 
     def flush(self) -> None:
         """Write what was healed to the disk; `SystemFault` where that fails."""

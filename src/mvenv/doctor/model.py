@@ -100,11 +100,14 @@ class Outcome:
     words: str
     """What was done, or why nothing was."""
     rescued: tuple[Rescued, ...] = ()
+    face: Path | None = None
+    """Where a person knows a stored file from: in an environment."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``--json`` prints of it."""
         return {
             **self.finding.as_json(),
+            "face": str(self.face) if self.face is not None else None,
             "fate": self.fate.name.lower(),
             "words": self.words,
             "rescued": [

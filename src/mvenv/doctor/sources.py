@@ -20,7 +20,7 @@ from mvenv.errors import MvenvError, SeveralErrors
 from mvenv.hashes import sha256_file
 from mvenv.progress import Reporter
 from mvenv.store.entries import MANIFEST, TREE, StoredWheel, WheelStore
-from mvenv.store.layout import StoreKey
+from mvenv.store.layout import StoreKey, is_adopted
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.manifest import Manifest
 
@@ -124,7 +124,7 @@ class Sources:
                 request.path is not None or (request.url or "").startswith("file:")
                 for request in self._requests(key)
             )
-        return True
+        return bool(self._requests(key))
 
     def fetch(self, keys: Iterable[StoreKey]) -> None:
         """Fetch wheels and unpack them where nobody shares them; failures are kept.
@@ -168,6 +168,9 @@ class Sources:
         """Return how to ask for a wheel; the most exact way first."""
         from mvenv.fetch.download import FileRequest
 
+        if is_adopted(key):
+            self.reasons[key] = "it was learned from an environment, and has no wheel"
+            return []
         filename = self._filename(key)
         if filename is None:
             self.reasons[key] = "nobody knows its file name any more"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mvenv.apply.changing import Changer
+from mvenv.diagnose.expected import UNKNOWN
 from mvenv.diagnose.model import Expected, Finding
 from mvenv.doctor.model import Rescued
 from mvenv.errors import DamagedEntry, MvenvError, SystemFault
@@ -146,7 +147,7 @@ def _prove(folder: Path, expected: Expected) -> None:
         right = (
             stat.S_ISREG(seen.st_mode)
             and seen.st_size == expected.size
-            and seen.st_mtime_ns == expected.mtime_ns
+            and expected.mtime_ns in {seen.st_mtime_ns, UNKNOWN}
             and digest_file(place).sha256 == expected.sha256
         )
         if right:

@@ -14,6 +14,7 @@ from mvenv.records import replace_bytes
 
 __all__ = [
     "ADOPTED",
+    "FOLDERS",
     "FORMAT",
     "StoreKey",
     "StoreLayout",
@@ -33,7 +34,7 @@ files, so no lockfile ever names it."""
 ADOPTED = "adopted-"
 _KEY = re.compile(r"[0-9a-f]{64}")
 _ENTRY = re.compile(rf"(?:{ADOPTED})?[0-9a-f]{{64}}")
-_FOLDERS = (
+FOLDERS = (
     "wheels",
     "adopted",
     "builds",
@@ -45,6 +46,7 @@ _FOLDERS = (
     "rescued",
     "locks",
 )
+"""All folders of a store."""
 _CACHEDIR_TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This folder is a store of mvenv: backup tools may leave it out.
 # See https://bford.info/cachedir/
@@ -146,7 +148,7 @@ def _is_complete(root: Path) -> bool:
     # One look is enough on every later run. All but `wheels/` and `envs/` may be
     # deleted by whoever wants room, and those too are only made anew.
     try:
-        return {"FORMAT", *_FOLDERS} <= set(os.listdir(root))
+        return {"FORMAT", *FOLDERS} <= set(os.listdir(root))
     except (FileNotFoundError, NotADirectoryError):
         return False
 
@@ -162,7 +164,7 @@ def _make(root: Path) -> None:
         return
     foreign = {entry.name for entry in root.iterdir()}
     # FORMAT too: another run may have finished making the store since we looked.
-    foreign -= {*_FOLDERS, "CACHEDIR.TAG", ".gitignore", "lost+found", "FORMAT"}
+    foreign -= {*FOLDERS, "CACHEDIR.TAG", ".gitignore", "lost+found", "FORMAT"}
     if any(not name.startswith((".FORMAT", ".CACHEDIR", "..git")) for name in foreign):
         raise StoreError(
             f"`{root}` holds other things already: {', '.join(sorted(foreign)[:3])}",
@@ -175,7 +177,7 @@ def _make(root: Path) -> None:
 
 
 def _make_folders(root: Path) -> None:
-    for name in _FOLDERS:
+    for name in FOLDERS:
         (root / name).mkdir(mode=0o755, exist_ok=True)
 
 
