@@ -1,0 +1,218 @@
+"""Replace an environment's files by links to the store, each proven by its hash."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mvenv.adopt.bytecode import Bytecode
+from mvenv.adopt.installed import Environment
+from mvenv.adopt.matching import Match
+from mvenv.apply.changing import Changer
+from mvenv.errors import DamagedEntry, SystemFault
+from mvenv.hashes import sha256_file
+from mvenv.link.modes import LinkMode
+from mvenv.plan.changes import Proof, Put
+from mvenv.store.entries import StoredWheel, WheelStore
+from mvenv.store.runs import RunFolder
+from mvenv.wheels.layout import PlacedFile, Placing
+
+__all__ = ["Shared", "Sharer", "state_of"]
+
+_BLOCK = 512
+"""Bytes, whatever the file system's own are (``stat(2)``)."""
+
+
+@dataclass(slots=True)
+class Shared:
+    """What became of the files of one distribution."""
+
+    linked: int = 0
+    """Files that share the store's bytes now, and did not before."""
+    already: int = 0
+    private: int = 0
+    """Files that every environment has for itself."""
+    edited: list[str] = field(default_factory=list)
+    """Files that are not what they were installed as; left as they are."""
+    missing: list[str] = field(default_factory=list)
+    apart: list[str] = field(default_factory=list)
+    """Links, and files of other users or behind links; left as they are."""
+    damaged: list[str] = field(default_factory=list)
+    """Files that are right here and not in the store; left as they are."""
+    freed: int = 0
+    """Bytes on the disk that were nobody else's."""
+
+    @property
+    def shares(self) -> bool:
+        """Return whether it shares anything with the store."""
+        return bool(self.linked or self.already)
+
+
+@dataclass(slots=True)
+class Sharer:
+    """Shares the files of one environment, which is locked."""
+
+    environment: Environment
+    store: WheelStore
+    run: RunFolder
+    modes: tuple[LinkMode, ...]
+    rescue: Path
+    dry: bool
+    proven: Mapping[str, tuple[int, ...]]
+    """Files whose bytes were hashed already in this run, and their state then."""
+    _keep: set[str] = field(default_factory=set, init=False)
+    _changer: Changer = field(init=False)
+    _bytecode: Bytecode = field(init=False)
+
+    def __post_init__(self) -> None:
+        place = self.environment.place
+        self._bytecode = Bytecode(place)
+        self._changer = Changer(
+            place, rescue=self.rescue, modes=self.modes, keep=self._keep
+        )
+
+    def close(self) -> None:
+        """Let go of the folder that is open."""
+        self._changer.close()
+
+    def share(self, match: Match, paths: Iterable[str]) -> Shared:
+        """Share the files ``paths`` of a distribution."""
+        done = Shared()
+        # What Python runs at its start comes last, as with create.
+        for path in sorted(paths, key=lambda one: match.files[one].is_pth):
+            self._share_file(match, path, done)
+        return done
+
+    def _share_file(self, match: Match, path: str, done: Shared) -> None:
+        placed = match.files[path]
+        seen = self._look(path, done)
+        if seen is None:
+            return
+        link = placed.how is Placing.LINK
+        if self._is_so(match.wheel, placed, seen, link=link):
+            done.already += link
+            done.private += not link
+            return
+        if not self._is_same(path, placed, seen):
+            done.edited.append(path)
+            return
+        try:
+            if not self.dry and not self._put(match, path, seen, link=link):
+                done.edited.append(path)
+                return
+        except DamagedEntry:
+            done.damaged.append(path)
+            return
+        done.linked += link
+        done.private += not link
+        if link and seen.st_nlink == 1:
+            done.freed += seen.st_blocks * _BLOCK
+
+    def _look(self, path: str, done: Shared) -> os.stat_result | None:
+        """Return what is there, if it is a file of this user and this environment."""
+        try:
+            seen = (self.environment.place / path).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            done.missing.append(path)
+            return None
+        except OSError:
+            done.apart.append(path)
+            return None
+        own = stat.S_ISREG(seen.st_mode) and seen.st_uid == os.geteuid()
+        if own and self.environment.is_inside(path):
+            return seen
+        done.apart.append(path)
+        return None
+
+    def _is_so(
+        self,
+        wheel: StoredWheel,
+        placed: PlacedFile,
+        seen: os.stat_result,
+        *,
+        link: bool,
+    ) -> bool:
+        """Return whether it is as create would have made it, as far as stat tells."""
+        if link and self.modes[0] is LinkMode.HARDLINK:
+            try:
+                stored = (wheel.tree / placed.source).lstat()
+            except OSError:
+                return False
+            return os.path.samestat(stored, seen)
+        bits = 0o755 if placed.executable else 0o644
+        return (
+            seen.st_nlink == 1
+            and seen.st_mtime_ns == placed.file.mtime_ns
+            and seen.st_size == placed.file.size
+            and stat.S_IMODE(seen.st_mode) == bits
+        )
+
+    def _is_same(self, path: str, placed: PlacedFile, seen: os.stat_result) -> bool:
+        """Return whether it has the entry's bytes, and is no less executable there."""
+        if seen.st_size != placed.file.size:
+            return False
+        if seen.st_mode & 0o100 and not placed.executable:
+            return False
+        if self.proven.get(path) == state_of(seen):
+            return True
+        try:
+            place = self.environment.place / path
+            return sha256_file(place) == placed.file.sha256
+        except OSError:
+            return False
+
+    def _put(
+        self,
+        match: Match,
+        path: str,
+        seen: os.stat_result,
+        *,
+        link: bool,
+    ) -> bool:
+        """Replace one file; false where it was written to in the meantime."""
+        wheel, placed = match.wheel, match.files[path]
+        file = placed.file
+        put = Put(
+            path,
+            file.sha256,
+            file.size,
+            0o755 if placed.executable else 0o644,
+            file.mtime_ns,
+            source=str(wheel.tree / placed.source) if file.size else None,
+            content=None if file.size else b"",
+            link=link,
+            # What was just learned was hashed as it was written.
+            proof=Proof.STAMP if match.learned else Proof.HASH,
+            sealed=(file.mode, file.mtime_ns),
+        )
+        valid, puts = self._bytecode.follow(path, seen, file.mtime_ns)
+        self._keep |= valid
+        now = (self.environment.place / path).lstat()
+        if state_of(now) != state_of(seen):
+            return False
+        try:
+            self._changer.make(put)
+        except SystemFault as fault:
+            cause = fault.__cause__
+            if not isinstance(cause, OSError) or cause.errno != errno.EMLINK:
+                raise
+            self.store.fresh_inode(wheel.key, placed.source, self.run)
+            self._changer.make(put)
+        for one in puts:
+            self._changer.make(one)
+        return True
+
+
+def state_of(seen: os.stat_result) -> tuple[int, ...]:
+    """Return what tells that nobody wrote to a file between two looks."""
+    return (
+        seen.st_dev,
+        seen.st_ino,
+        seen.st_size,
+        seen.st_mtime_ns,
+        seen.st_ctime_ns,
+    )
