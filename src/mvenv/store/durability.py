@@ -1,4 +1,4 @@
-"""What survives a power cut, and how to tell."""
+"""What survives a power cut, and how to tell; and what time the disk has."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mvenv.errors import SystemFault
 
-__all__ = ["boot_id", "flush_file_system"]
+__all__ = ["boot_id", "flush_file_system", "now_ns"]
 
 
 @cache
@@ -46,3 +46,16 @@ def flush_file_system(folder: Path) -> None:
             )
     finally:
         os.close(descriptor)
+
+
+def now_ns(folder: Path) -> int:
+    """Return the time as the file system of ``folder`` has it, since the epoch.
+
+    From the stamp of a file that was just made there; where the system has nameless
+    files nothing in ``folder`` is touched.
+    """
+    # Few need it, and its import costs as much as reading the registry.
+    import tempfile
+
+    with tempfile.TemporaryFile(dir=folder) as stream:
+        return os.fstat(stream.fileno()).st_mtime_ns

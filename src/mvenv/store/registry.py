@@ -6,17 +6,34 @@ import contextlib
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mvenv.records import load_json, store_json
+from mvenv.store.durability import now_ns
 from mvenv.store.layout import StoreKey, StoreLayout
 
-__all__ = ["Root", "find_root", "new_id", "register", "roots", "unregister"]
+__all__ = [
+    "Root",
+    "absent_for_ns",
+    "find_root",
+    "last_seen_ns",
+    "mark_absent",
+    "mark_seen",
+    "new_id",
+    "register",
+    "roots",
+    "unreadable_records",
+    "unregister",
+]
 
 _KIND = "environment"
 _FORMAT = 1
 _ID = re.compile(r"[0-9a-f]{16}")
+_ABSENT = ".absent"
+"""Ending of the mark beside a record: its mtime is when the environment was first
+noticed to be gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,19 +67,31 @@ def unregister(layout: StoreLayout, identifier: str) -> None:
     """
     if _ID.fullmatch(identifier):
         (layout.envs / identifier).unlink(missing_ok=True)
+        (layout.envs / f"{identifier}{_ABSENT}").unlink(missing_ok=True)
 
 
 def roots(layout: StoreLayout) -> tuple[Root, ...]:
     """Return all environments on record that can be read, sorted by identifier."""
-    found = []
+    return tuple(root for _, root in _records(layout) if root is not None)
+
+
+def unreadable_records(layout: StoreLayout) -> tuple[str, ...]:
+    """Return the names of records that are damaged, or of another version, sorted.
+
+    Nobody knows which wheels their environments have.
+    """
+    return tuple(name for name, root in _records(layout) if root is None)
+
+
+def _records(layout: StoreLayout) -> Iterator[tuple[str, Root | None]]:
     for name in sorted(os.listdir(layout.envs)):
         # Being written, or left by a writer that was killed.
-        if name.startswith("."):
+        if name.startswith(".") or name.endswith(_ABSENT):
             continue
         root = _load(layout, name)
-        if root is not None:
-            found.append(root)
-    return tuple(found)
+        # Else it was taken off the record since the folder was listed.
+        if root is not None or os.path.lexists(layout.envs / name):
+            yield name, root
 
 
 def find_root(layout: StoreLayout, identifier: str) -> Root | None:
@@ -82,3 +111,37 @@ def _load(layout: StoreLayout, name: str) -> Root | None:
             lockfile=value["lockfile"],
         )
     return None
+
+
+def mark_seen(layout: StoreLayout, identifier: str) -> None:
+    """Put down that an environment is there now; `OSError` where that fails."""
+    if _ID.fullmatch(identifier):
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(layout.envs / identifier)
+        (layout.envs / f"{identifier}{_ABSENT}").unlink(missing_ok=True)
+
+
+def mark_absent(layout: StoreLayout, identifier: str) -> None:
+    """Put down that an environment is gone, unless that is noticed already."""
+    if _ID.fullmatch(identifier):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        mark = layout.envs / f"{identifier}{_ABSENT}"
+        os.close(os.open(mark, flags, 0o644))
+
+
+def absent_for_ns(layout: StoreLayout, identifier: str) -> int | None:
+    """Return since when an environment is noticed to be gone, in nanoseconds.
+
+    `None` where nobody noticed. By the clock of the file system, which differs from
+    this machine's on a network.
+    """
+    try:
+        noticed = (layout.envs / f"{identifier}{_ABSENT}").stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+    return max(0, now_ns(layout.envs) - noticed)
+
+
+def last_seen_ns(layout: StoreLayout, identifier: str) -> int:
+    """Return when an environment was last put on record or seen, since the epoch."""
+    return (layout.envs / identifier).stat().st_mtime_ns
