@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kit.never import Watch
 from kit.strace import Call, Strace
 from mvenv.hashes import sha256_file
 from mvenv.store.entries import WheelStore
@@ -54,12 +53,6 @@ class World:
         """Return its store."""
         return self.place / "store"
 
-    @property
-    def environments(self) -> tuple[Path, ...]:
-        """Return its environments."""
-        found = self.place.glob("*/pyvenv.cfg")
-        return tuple(sorted(path.parent for path in found))
-
     def mvenv(self, *arguments: str | Path) -> None:
         """Run a command that sets the world up; it has to work."""
         done = self._run([str(argument) for argument in arguments])
@@ -94,9 +87,7 @@ class World:
     def kill(self, call: Call) -> list[str]:
         """Kill a run at a call; return what is wrong then, or after another run."""
         self.reset()
-        with Watch(environments=self.environments, stores=(self.store,)) as watch:
-            killed = self._trace().signal(self._command(), call, "SIGKILL")
-            watch.ended(code=killed.returncode, killed=self.after == self.before)
+        killed = self._trace().signal(self._command(), call, "SIGKILL")
         if not killed.fired:
             return ["the injection did not fire"]
         wrong = [*self._neither_old_nor_new(), *self._torn()]
