@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvenv.apply.present import Before, next_plan, receipt_of, still_edited, stored_put
 from mvenv.ensure import Builder, Ensured, ensure
 from mvenv.ensure.attempts import until_sound
 from mvenv.env.clearing import check_apart
@@ -34,10 +35,9 @@ from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreLayout, open_layout
 from mvenv.store.locking import using
 from mvenv.store.runs import RunFolder
-from mvenv.sync.bringing import Destination, stored_put
+from mvenv.sync.bringing import Destination
 from mvenv.sync.drift import ForeignDistribution, find_foreign
 from mvenv.sync.outcome import Synced, summed_up
-from mvenv.sync.present import Before, next_plan, receipt_of, still_edited
 from mvenv.sync.work import Work, bare_of
 from mvenv.target import Target
 

@@ -11,14 +11,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
-import stat
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mvenv.apply.changing import Changer
+from mvenv.apply.present import rescue_folder
 from mvenv.env.generations import (
     FILES,
     GENERATIONS,
@@ -31,7 +29,7 @@ from mvenv.env.generations import (
     make_generation,
     sweep_generations,
 )
-from mvenv.env.receipt import FOLDER, PLAN, Generated, Receipt, write_receipt
+from mvenv.env.receipt import PLAN, Generated, Receipt, write_receipt
 from mvenv.errors import SystemFault
 from mvenv.link.files import share_file
 from mvenv.link.modes import LinkChoice, LinkMode
@@ -43,14 +41,11 @@ from mvenv.plan.changes import (
     Rescue,
     SetAside,
 )
-from mvenv.plan.wanted import WantedFile
 from mvenv.store.layout import StoreLayout
 from mvenv.store.plans import keep_plan
 from mvenv.sync.difference import Difference, Keeping, Step
 
-__all__ = ["Brought", "Destination", "bring", "rescue_folder", "stored_put"]
-
-_RESCUED = f"{FOLDER}/rescued"
+__all__ = ["Brought", "Destination", "bring"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,49 +74,6 @@ class Brought:
     """Where the user's bytes are that were replaced or removed, by their path."""
     linked_bytes: int
     """Of files that were brought from the store."""
-
-
-def rescue_folder(place: Path) -> Path:
-    """Return a new name for a folder of rescued files, not there yet."""
-    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    return place / _RESCUED / f"{moment}-{secrets.token_hex(3)}"
-
-
-def stored_put(wanted: WantedFile) -> Put | None:
-    """Return how to put a file there from the store, or write it.
-
-    `None` where its source is not what it must be.
-    """
-    if wanted.content is not None:
-        return Put(
-            wanted.path,
-            wanted.sha256,
-            wanted.size,
-            wanted.mode,
-            None,
-            content=wanted.content,
-        )
-    if wanted.source is None or wanted.sealed is None:
-        return None
-    try:
-        seen = os.lstat(wanted.source)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    found = (seen.st_mode, seen.st_mtime_ns, seen.st_size)
-    if found != (stat.S_IFREG | wanted.sealed[0], wanted.sealed[1], wanted.size):
-        return None
-    return Put(
-        wanted.path,
-        wanted.sha256,
-        wanted.size,
-        wanted.mode,
-        wanted.mtime_ns,
-        source=wanted.source,
-        # Whose file it is could rewrite it.
-        link=wanted.shared and seen.st_uid == os.geteuid(),
-        proof=Proof.STAMP,
-        sealed=wanted.sealed,
-    )
 
 
 def bring(

@@ -19,6 +19,9 @@ __all__ = ["ForeignDistribution", "find_foreign"]
 
 _METADATA = (".dist-info", ".egg-info")
 _SEPARATORS = re.compile(r"[-_.]+")
+_OURS = "mvenv"
+_LONGEST = 40
+"""Bytes of an installer's name."""
 _MOST = 1 << 26
 """Bytes of a RECORD; more is no RECORD."""
 
@@ -69,7 +72,10 @@ def find_foreign(
         for name in names:
             stem, kind = posixpath.splitext(name)
             metadata = f"{site}/{name}"
-            if kind not in _METADATA or metadata in ours or stem.startswith("~"):
+            if kind not in _METADATA or stem.startswith("~"):
+                continue
+            # Ours may have been installed over, in the same version.
+            if metadata in ours and _installer(place, metadata) in {"", _OURS}:
                 continue
             found.append(_read(place, site, metadata, aliases, reserved))
     return tuple(found)
@@ -101,12 +107,15 @@ def _read(
     return ForeignDistribution(
         name=_SEPARATORS.sub("-", name).lower(),
         version=version.partition("-py")[0],
-        installer=_content(place / metadata / "INSTALLER")[:40]
-        .decode(errors="replace")
-        .strip(),
+        installer=_installer(place, metadata),
         metadata=metadata,
         files=(*files, (record, None)) if content else (),
     )
+
+
+def _installer(place: Path, metadata: str) -> str:
+    content = _content(place / metadata / "INSTALLER")[:_LONGEST]
+    return content.decode(errors="replace").strip()
 
 
 def _content(path: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from mvenv.apply.present import before_change
 from mvenv.env.bare import python_in
 from mvenv.env.generations import read_journal
 from mvenv.env.receipt import Installed, Receipt
@@ -16,7 +17,6 @@ from mvenv.store.layout import StoreLayout
 from mvenv.sync.difference import compare
 from mvenv.sync.drift import find_foreign
 from mvenv.sync.outcome import Changed, Synced, restored_names
-from mvenv.sync.present import before_change
 from mvenv.sync.work import bare_of
 from mvenv.target import Target
 

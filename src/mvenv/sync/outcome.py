@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mvenv.apply.present import Before
 from mvenv.env.receipt import Installed, Receipt
 from mvenv.plan.model import Conflict, Plan
 from mvenv.sync.difference import Difference
 from mvenv.sync.drift import ForeignDistribution
-from mvenv.sync.present import Before
 from mvenv.sync.work import Outcome
 
 __all__ = ["Changed", "Synced", "changed_between", "restored_names", "summed_up"]

@@ -7,6 +7,14 @@ from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mvenv.apply.present import (
+    Before,
+    as_before,
+    find_plan,
+    receipt_of,
+    restored,
+    still_edited,
+)
 from mvenv.ensure.attempts import until_sound
 from mvenv.env.generations import (
     Journal,
@@ -29,14 +37,6 @@ from mvenv.store.runs import RunFolder
 from mvenv.sync.bringing import Destination
 from mvenv.sync.drift import find_foreign
 from mvenv.sync.outcome import Synced, summed_up
-from mvenv.sync.present import (
-    Before,
-    as_before,
-    find_plan,
-    receipt_of,
-    restored,
-    still_edited,
-)
 from mvenv.sync.work import Outcome, Work, bare_of
 from mvenv.target import Target
 
@@ -167,7 +167,7 @@ class _Back:
         ):
             if one.name in names and f"{one.metadata}/RECORD" not in wanted:
                 gone.update(one.files)
-        return {path: sha for path, sha in gone.items() if path not in wanted}
+        return gone
 
     def _told(
         self,

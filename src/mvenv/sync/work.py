@@ -10,6 +10,16 @@ from pathlib import Path
 
 from mvenv import __version__
 from mvenv.apply.changing import Changer
+from mvenv.apply.present import (
+    Before,
+    as_before,
+    before_change,
+    next_plan,
+    restored,
+    still_edited,
+    stored_put,
+    tidy,
+)
 from mvenv.env.bare import BareEnvironment, python_in, render
 from mvenv.env.generations import (
     FILES,
@@ -36,17 +46,8 @@ from mvenv.store.entries import StaleWheels, WheelStore
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.registry import Root, register
 from mvenv.store.runs import RunFolder
-from mvenv.sync.bringing import Brought, Destination, bring, stored_put
+from mvenv.sync.bringing import Brought, Destination, bring
 from mvenv.sync.difference import Difference, compare, folders_above
-from mvenv.sync.present import (
-    Before,
-    as_before,
-    before_change,
-    next_plan,
-    restored,
-    still_edited,
-    tidy,
-)
 from mvenv.target import Target
 
 __all__ = ["Outcome", "Work", "bare_of"]
@@ -152,7 +153,7 @@ class Work:
             before=replace(before, plan=half or before.plan),
             journal=journal,
             resolve=lambda one: self.kept_put(one, journal.number),
-            gone={path: sha256 for path, sha256 in journal.added if path not in was},
+            gone=dict(journal.added),
             private=still_edited(before.receipt, half or before.plan),
         )
         self.now = read_receipt(self.place) or before.receipt

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import stat
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +22,7 @@ from mvenv.env.state import EnvironmentState, Standing
 from mvenv.errors import EnvironmentFault
 from mvenv.hashes import digest_bytes
 from mvenv.link.probe import PROBE
+from mvenv.plan.changes import Proof, Put
 from mvenv.plan.model import Plan
 from mvenv.plan.record import load_plan
 from mvenv.plan.wanted import WantedFile
@@ -33,10 +37,14 @@ __all__ = [
     "find_plan",
     "next_plan",
     "receipt_of",
+    "rescue_folder",
     "restored",
     "still_edited",
+    "stored_put",
     "tidy",
 ]
+
+_RESCUED = f"{FOLDER}/rescued"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,4 +179,47 @@ def still_edited(receipt: Receipt, plan: Plan) -> frozenset[str]:
         one.name
         for one in receipt.distributions
         if one.name in receipt.edits and wheels.get(one.name, "") == one.wheel
+    )
+
+
+def rescue_folder(place: Path) -> Path:
+    """Return a new name for a folder of rescued files, not there yet."""
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    return place / _RESCUED / f"{moment}-{secrets.token_hex(3)}"
+
+
+def stored_put(wanted: WantedFile) -> Put | None:
+    """Return how to put a file there from the store, or write it.
+
+    `None` where its source is not what it must be.
+    """
+    if wanted.content is not None:
+        return Put(
+            wanted.path,
+            wanted.sha256,
+            wanted.size,
+            wanted.mode,
+            None,
+            content=wanted.content,
+        )
+    if wanted.source is None or wanted.sealed is None:
+        return None
+    try:
+        seen = os.lstat(wanted.source)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    found = (seen.st_mode, seen.st_mtime_ns, seen.st_size)
+    if found != (stat.S_IFREG | wanted.sealed[0], wanted.sealed[1], wanted.size):
+        return None
+    return Put(
+        wanted.path,
+        wanted.sha256,
+        wanted.size,
+        wanted.mode,
+        wanted.mtime_ns,
+        source=wanted.source,
+        # Whose file it is could rewrite it.
+        link=wanted.shared and seen.st_uid == os.geteuid(),
+        proof=Proof.STAMP,
+        sealed=wanted.sealed,
     )
