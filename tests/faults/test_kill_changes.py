@@ -154,7 +154,7 @@ SCENES = {
 @pytest.mark.parametrize("name", SCENES)
 def test_killed_at_any_call(name: str, tmp_path: Path) -> None:
     scene = SCENES[name]
-    world = World(base=tmp_path, command=scene.command)
+    world = World(base=tmp_path, command=scene.command, toggles=name == "rollback")
     points = spread(world.set_up(scene.prepare), scene.points)
 
     assert len(points) >= scene.points

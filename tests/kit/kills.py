@@ -23,6 +23,9 @@ _OWN = ".mvenv/"
 """What mvenv keeps for itself in an environment: its words differ from run to run."""
 _STORE_OWN = frozenset({"tmp", "trash", "locks", "rescued", "envs", "plans", "scrub"})
 
+_ANY = frozenset({"MANIFEST", "synced", ".lock"})
+"""What differs from run to run: stamps, moments."""
+
 Content = dict[str, str]
 """Paths below the world, and what is there: a hash, ``folder``, or a link's target."""
 
@@ -38,6 +41,8 @@ class World:
     """How it ends undisturbed."""
     again: int = 0
     """How it ends when it was run already."""
+    toggles: bool = False
+    """Run when it was done, it undoes: a rollback of a rollback."""
     before: Content = field(default_factory=dict)
     after: Content = field(default_factory=dict)
     user: frozenset[str] = frozenset()
@@ -90,16 +95,18 @@ class World:
         killed = self._trace().signal(self._command(), call, "SIGKILL")
         if not killed.fired:
             return ["the injection did not fire"]
+        done_already = self.content() == self.after
         wrong = [*self._neither_old_nor_new(), *self._torn()]
         wrong += [f"lost: {sha256}" for sha256 in self.lost()]
         done = self._run(self._words())
         if done.returncode not in {self.code, self.again}:
             wrong.append(f"the second run: exit {done.returncode}: {done.stderr}")
         content = self.content()
+        end = self.before if self.toggles and done_already else self.after
         wrong += [
             f"after the second run: {path}"
-            for path in content.keys() | self.after.keys()
-            if content.get(path) != self.after.get(path)
+            for path in content.keys() | end.keys()
+            if content.get(path) != end.get(path)
         ]
         return wrong + [f"lost: {sha256}" for sha256 in self.lost()]
 
@@ -113,7 +120,7 @@ class World:
                 parts[0] == "store" and (parts[1:2] or [""])[0] in _STORE_OWN
             ):
                 continue
-            if path.name not in {"synced", ".lock"} and "__pycache__" not in parts:
+            if path.name not in _ANY and "__pycache__" not in parts:
                 found[below] = _content(path)
         return found
 
@@ -133,7 +140,11 @@ class World:
                 # Not under its name yet.
                 continue
             seen = content.get(path)
-            if seen not in {self.before.get(path), self.after.get(path)}:
+            allowed = {self.before.get(path), self.after.get(path)}
+            if "folder" in allowed and len(allowed) > 1:
+                # No system can put a folder over a file at once.
+                allowed.add(None)
+            if seen not in allowed:
                 yield f"{path} is {seen or 'gone'}"
 
     def _torn(self) -> Iterator[str]:
