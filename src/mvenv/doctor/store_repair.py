@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mvenv.diagnose.model import Expected, Finding
@@ -14,10 +15,12 @@ from mvenv.doctor.comparing import is_worthless
 from mvenv.doctor.entry_repair import rebuild_entry, restore_manifest
 from mvenv.doctor.means import Means, Unhealable
 from mvenv.doctor.steps import Repair, Root, Step, is_sealed_as
+from mvenv.env.receipt import PLAN
 from mvenv.errors import StoreError
-from mvenv.hashes import digest_file
-from mvenv.plan.changes import Put, Remove, Rescue, Seal, SetAside
+from mvenv.hashes import digest_bytes, digest_file
+from mvenv.plan.changes import MakeFolder, Put, Remove, Rescue, Seal, SetAside
 from mvenv.store.layout import StoreKey, open_layout
+from mvenv.store.plans import keep_plan
 from mvenv.store.runs import sweep
 
 __all__ = ["plan_store_repair"]
@@ -71,6 +74,9 @@ def _mend_file(finding: Finding, expected: Expected, means: Means) -> Repair:
     good = means.source_for(expected, finding)
     sharing = _sharing(bad, finding, means)
     steps = list(_keep(finding, expected, bad, good, root))
+    if not root.folder.is_dir():
+        below = root.folder.relative_to(means.layout.root).as_posix()
+        steps.append(Step(means.whole_store(), MakeFolder(below)))
     source = good
     linkable = is_sealed_as(good, expected, (expected.mode,))
     if sharing and not linkable:
@@ -218,9 +224,29 @@ def _record(finding: Finding, means: Means) -> Repair:
         def write() -> None:
             open_layout(means.layout.root)
 
-        aside = Step(means.whole_store(), SetAside("FORMAT"))
-        return Repair(finding=finding, words="written again", steps=(aside,), act=write)
-    return _set_aside(finding, means)
+        away = Step(means.whole_store(), SetAside("FORMAT"))
+        return Repair(finding=finding, words="written again", steps=(away,), act=write)
+    aside = _set_aside(finding, means)
+    folder, _, name = (finding.path or "").rpartition("/")
+    if folder != means.layout.plans.name:
+        return aside
+
+    def keep() -> str | None:
+        for root in means.users.roots:
+            content = _plan_in(Path(root.path)) if root.plan == name else b""
+            if digest_bytes(content).sha256 == name:
+                keep_plan(means.layout, content, name)
+                return "put back from an environment"
+        return None
+
+    return replace(aside, act=keep)
+
+
+def _plan_in(environment: Path) -> bytes:
+    try:
+        return (environment / PLAN).read_bytes()
+    except OSError:
+        return b""
 
 
 def _mark_flushed(finding: Finding, means: Means) -> Repair:
