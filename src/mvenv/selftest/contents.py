@@ -174,7 +174,7 @@ CONTENT_KINDS: tuple[Kind, ...] = (
         code="F16",
         inject=_through(
             "bit-rot",
-            "F16",
+            "F16 F09",
             _PLAIN,
             lambda old, scene: flipped(old, scene.random),
             smallest=64,
@@ -186,7 +186,7 @@ CONTENT_KINDS: tuple[Kind, ...] = (
         code="F16",
         inject=_through(
             "lost-block",
-            "F16",
+            "F16 F09",
             _PLAIN,
             lambda old, scene: scrambled_block(old, scene.random),
             smallest=3 * BLOCK,
@@ -199,7 +199,7 @@ CONTENT_KINDS: tuple[Kind, ...] = (
         modes=_PRIVATE,
         inject=_stored_only(
             "bit-rot-in-store",
-            "F16",
+            "F16 F09",
             _PLAIN,
             lambda old, scene: flipped(old, scene.random),
             smallest=64,

@@ -89,7 +89,9 @@ def _foreign_row(scene: Scene) -> Damage:
     """Damage a RECORD in which somebody put a row of his own: that one stays."""
     place = scene.take_generated(prefix="lib/", suffix="/RECORD")
     before = place.read_text(encoding="utf-8")
-    row = f"added_by_hand_{scene.random.getrandbits(32)}.py,,\n"
+    mine = scene.site / f"added_by_hand_{scene.random.getrandbits(32)}.py"
+    mine.write_text("MINE = 1\n")
+    row = f"{mine.name},,\n"
     place.unlink()
     place.write_text(_with_a_wrong_hash(before, scene) + row, encoding="utf-8")
 
@@ -104,6 +106,7 @@ def _foreign_row(scene: Scene) -> Damage:
         codes=frozenset({"F22"}),
         places=(place,),
         heal=_FIX,
+        done=(place, mine),
         wrong=wrong,
     )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mvenv.diagnose.model import HealClass
 from mvenv.link.modes import LinkMode
+from mvenv.selftest.looking import look
 from mvenv.selftest.model import ALL_MODES, Damage, Kind, NoRoom, Reach, digest_of
 from mvenv.selftest.scene import Scene, SceneFile
 from mvenv.store.entries import MANIFEST, SYNCED
@@ -29,17 +30,53 @@ def _take_entry(scene: Scene) -> tuple[str, Path]:
 
 
 def _pruned(scene: Scene) -> Damage:
-    _, entry = _take_entry(scene)
+    name, entry = _take_entry(scene)
+    wrong = _stored_as_before(scene, scene.files_of(name))
     shutil.rmtree(entry)
-    return Damage(kind="pruned", codes=frozenset({"F40"}), places=(entry,), heal=_PLAIN)
+    return Damage(
+        kind="pruned",
+        codes=frozenset({"F40"}),
+        places=(entry,),
+        heal=_PLAIN,
+        wrong=wrong,
+    )
+
+
+def _stored_as_before(
+    scene: Scene, files: Iterable[SceneFile]
+) -> Callable[[], str | None]:
+    """Return what tells whether files are in the store as they were.
+
+    What no environment has (a wheel's own RECORD) may be missing from an entry that
+    was made again from environments.
+    """
+    places = {str(file.stored): file.stored for file in files}
+    before = {path: look(place)[path] for path, place in places.items()}
+    manifests = {scene.layout.entry(file.wheel) / MANIFEST for file in files}
+
+    def wrong() -> str | None:
+        for path, place in places.items():
+            found = look(place).get(path)
+            if found is None or found[:5] != before[path][:5]:
+                return f"`{path}` is not in the store as it was"
+        return next(
+            (told for one in manifests if (told := _manifest_is_wrong(one))), None
+        )
+
+    return wrong
 
 
 def _all_pruned(scene: Scene) -> Damage:
     place = scene.layout.root / "wheels"
+    wrong = _stored_as_before(scene, scene.files)
     for folder in place.iterdir():
         shutil.rmtree(folder)
     return Damage(
-        kind="all-pruned", codes=frozenset({"F40"}), places=(place,), heal=_PLAIN
+        kind="all-pruned",
+        codes=frozenset({"F40"}),
+        places=(place,),
+        heal=_PLAIN,
+        wrong=wrong,
     )
 
 
@@ -213,6 +250,7 @@ def _registry(kind: str, content: bytes | None) -> Callable[[Scene], Damage]:
 
 def _lost_store(scene: Scene) -> Damage:
     place = scene.layout.root
+    wrong = _stored_as_before(scene, scene.files)
     shutil.rmtree(place)
     return Damage(
         kind="lost-store",
@@ -221,14 +259,8 @@ def _lost_store(scene: Scene) -> Damage:
         heal=_PLAIN,
         done=(place,),
         may_change=(place,),
-        wrong=lambda: _entries_are_wrong(scene),
+        wrong=wrong,
     )
-
-
-def _entries_are_wrong(scene: Scene) -> str | None:
-    keys = {file.wheel for file in scene.files}
-    missing = [key for key in keys if not (scene.layout.entry(key) / MANIFEST).exists()]
-    return f"{len(missing)} wheels are not in the store" if missing else None
 
 
 def _foreign_store(scene: Scene) -> Damage:

@@ -205,7 +205,7 @@ def _deleted(scene: Scene) -> Damage:
     return Damage(
         kind="deleted",
         codes=frozenset({"F35"}),
-        places=(scene.sibling,),
+        places=(scene.sibling, scene.layout.envs / identifier),
         heal=_PLAIN,
         done=(scene.sibling,),
         wrong=wrong,

@@ -1,0 +1,175 @@
+"""One round: damage several places at once, let doctor look and heal, and judge."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mvenv.diagnose.model import Finding, HealClass, Level
+from mvenv.doctor import doctor
+from mvenv.doctor.model import DoctorReport, DoctorRequest
+from mvenv.fetch.settings import FetchSettings
+from mvenv.progress import Silent
+from mvenv.selftest.judging import (
+    changed_healthy,
+    has_changed,
+    is_detected,
+    judge,
+    stays_as_it_is,
+)
+from mvenv.selftest.looking import Snapshot, differences, look
+from mvenv.selftest.model import Damage, Kind, NoRoom, Reach, Verdict
+from mvenv.selftest.scene import Scene
+
+__all__ = ["Round", "batches", "play", "treat"]
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What one round brought."""
+
+    verdicts: tuple[Verdict, ...]
+    no_room: tuple[Kind, ...]
+    """Kinds for which nothing undamaged was left."""
+    broken_rules: tuple[str, ...]
+    """What must never happen, and did."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Return whether the scene is as it was, so that it can be used again."""
+        return not self.broken_rules and all(
+            one.perfect and one.damage.heals and one.damage.wrong is None
+            for one in self.verdicts
+        )
+
+
+def treat(
+    scene: Scene,
+    *,
+    level: Level = Level.FULL,
+    check: bool = False,
+    fix: bool = False,
+    restore: bool = False,
+    offline: bool = True,
+) -> DoctorReport:
+    """Let doctor look at everything in a scene, and heal what it may."""
+    folders = [*scene.environments, *sorted((scene.folder / "other").glob("*"))]
+    return doctor(
+        DoctorRequest(
+            folders=tuple(one for one in folders if os.path.lexists(one)),
+            start=scene.folder,
+            active=None,
+            every=True,
+            whole_store=True,
+            level=level,
+            check=check,
+            dry_run=False,
+            fix=fix,
+            restore=restore,
+            only=frozenset(),
+            store=scene.layout.root,
+            store_chosen=True,
+            fetch=FetchSettings(offline=offline),
+            environ=scene.environ,
+        ),
+        Silent(),
+    )
+
+
+def batches(kinds: Iterable[Kind], scene: Scene) -> Iterator[tuple[Kind, ...]]:
+    """Yield the kinds in the groups in which they can be made, in random order."""
+    alone: list[Kind] = []
+    together: list[Kind] = []
+    for kind in kinds:
+        (alone if kind.reach is Reach.WORLD else together).append(kind)
+    scene.random.shuffle(together)
+    for start in range(0, len(together), _AT_ONCE):
+        yield tuple(together[start : start + _AT_ONCE])
+    for kind in alone:
+        yield (kind,)
+
+
+def play(scene: Scene, kinds: Sequence[Kind], *, plain_first: bool = False) -> Round:
+    """Play one round in a scene that is as it should be.
+
+    ``plain_first`` heals without ``--fix`` before, which must leave alone what needs
+    it.
+    """
+    before = _look(scene)
+    damages, no_room = _inject(scene, kinds)
+    damaged = _look(scene)
+    for damage in damages:
+        if not has_changed(damage, before, damaged):
+            raise AssertionError(f"`{damage.kind}` changed nothing")
+    quick = treat(scene, level=Level.QUICK, check=True)
+    full = treat(scene, check=True)
+    broken = [
+        f"--check changed `{path}`"
+        for path in differences(damaged, _look(scene), inodes=True)
+    ]
+    broken += [
+        f"the quick look did not see `{damage.kind}`: {damage.places}"
+        for damage in damages
+        if damage.seen_by_stat and not is_detected(damage, _findings(quick))
+    ]
+    if plain_first:
+        treat(scene)
+        broken += _touched_by_plain(damages, damaged, _look(scene))
+    healed = treat(scene, fix=True)
+    snapshots = (before, damaged, _look(scene))
+    verdicts = [judge(one, _findings(full), scene, snapshots) for one in damages]
+    broken += [
+        f"healthy `{path}` changed"
+        for path in changed_healthy(damages, scene, snapshots)
+    ]
+    broken += _claims(verdicts, healed, treat(scene, check=True))
+    return Round(verdicts=tuple(verdicts), no_room=no_room, broken_rules=tuple(broken))
+
+
+def _inject(
+    scene: Scene, kinds: Sequence[Kind]
+) -> tuple[list[Damage], tuple[Kind, ...]]:
+    damages, no_room = [], []
+    for kind in kinds:
+        try:
+            damages.append(kind.inject(scene))
+        except NoRoom:
+            no_room.append(kind)
+    return damages, tuple(no_room)
+
+
+def _look(scene: Scene) -> Snapshot:
+    names = ("project", "sibling", "other", "store", "bystander", "outside", "python")
+    return look(*(scene.folder / name for name in names), scene.lockfile)
+
+
+def _findings(report: DoctorReport) -> tuple[Finding, ...]:
+    return tuple(one.finding for one in report.outcomes)
+
+
+def _touched_by_plain(
+    damages: Iterable[Damage], damaged: Snapshot, after: Snapshot
+) -> Iterator[str]:
+    """Yield what was healed that only ``--fix`` may heal."""
+    for damage in damages:
+        if damage.heal is not HealClass.PLAIN or damage.drift:
+            for path in stays_as_it_is(damage, damaged, after):
+                yield f"`{path}` ({damage.kind}) was changed without --fix"
+
+
+def _claims(
+    verdicts: Sequence[Verdict], healed: DoctorReport, again: DoctorReport
+) -> Iterator[str]:
+    """Yield where the report of a heal is not what a new look shows."""
+    left = [
+        f"{one.finding.code} {one.finding.where}/{one.finding.path}: {one.words}"
+        for one in again.outcomes
+        if not one.finding.drift and one.finding.heal is not HealClass.REPORT
+    ]
+    if all(one.perfect for one in verdicts):
+        yield from (f"after the heal there is still {line}" for line in left)
+    if healed.exit_code == 0 and again.exit_code != 0:
+        yield f"success was reported, and then {len(left)} faults were found"
