@@ -1,0 +1,183 @@
+"""What is missing, by whose it is: a file, a package, its metadata, or all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+
+from mvenv.diagnose.drift import Drift
+from mvenv.diagnose.expected import Ownership, claimed_paths, expected_files
+from mvenv.diagnose.model import Expected, Finding, HealClass, Kind
+from mvenv.diagnose.subject import Subject
+from mvenv.env.receipt import Installed
+
+__all__ = ["tell_missing"]
+
+
+def tell_missing(
+    subject: Subject,
+    owned: Ownership,
+    drift: Drift,
+    missing: Iterable[Expected],
+    private: Collection[str],
+) -> Iterator[Finding]:
+    """Yield findings for all that is missing.
+
+    ``private`` are distributions whose files the user may change.
+    """
+    by_name: dict[str | None, list[Expected]] = {}
+    for one in missing:
+        by_name.setdefault(one.distribution, []).append(one)
+    if not by_name and not drift.without:
+        return
+    told = _Missing(subject, owned, drift)
+    for owner in owned.plan.distributions:
+        lost = by_name.pop(owner.name, [])
+        if owner.name in drift.changed:
+            yield from told.still_needed(lost)
+        elif owner.name in drift.without:
+            yield from told.without_metadata(owner, lost)
+        elif owner.name not in private:
+            yield from told.of_distribution(owner, lost)
+    for lost in by_name.values():
+        yield from told.single(lost)
+
+
+class _Missing:
+    def __init__(
+        self,
+        subject: Subject,
+        owned: Ownership,
+        drift: Drift,
+    ) -> None:
+        self._subject, self._owned, self._drift = subject, owned, drift
+        self._all: dict[str | None, list[Expected]] = {}
+        for one in expected_files(subject):
+            self._all.setdefault(one.distribution, []).append(one)
+        self._claims: dict[str, set[str]] | None = None
+
+    def _find(
+        self,
+        code: str,
+        heal: HealClass,
+        detail: str,
+        path: str,
+        name: str | None,
+        *,
+        files: Iterable[Expected] = (),
+        drift: bool = False,
+    ) -> Finding:
+        found = self._subject.finding(code, heal, detail, path, drift=drift)
+        return replace(found, distribution=name, files=tuple(files))
+
+    def single(self, lost: Iterable[Expected]) -> Iterator[Finding]:
+        """Yield a finding for each file."""
+        for one in lost:
+            found = self._find(
+                _code(one),
+                HealClass.PLAIN,
+                "is missing",
+                one.path,
+                one.distribution,
+            )
+            yield replace(found, expected=one, wheel=one.wheel)
+
+    def of_distribution(
+        self, one: Installed, lost: list[Expected]
+    ) -> Iterator[Finding]:
+        """Yield one finding where all of its modules are gone, else one a file."""
+        gone = [each for each in lost if not _is_metadata(each, one)]
+        there = [each for each in self._all[one.name] if not _is_metadata(each, one)]
+        if len(gone) < len(there) or len(gone) < 2:  # noqa: PLR2004  one is no group
+            yield from self.single(lost)
+            return
+        yield self._find(
+            "F02",
+            HealClass.PLAIN,
+            f"all of its {len(gone):,} files are missing",
+            _common_folder(gone),
+            one.name,
+            files=gone,
+        )
+        yield from self.single(each for each in lost if _is_metadata(each, one))
+
+    def without_metadata(
+        self, one: Installed, lost: list[Expected]
+    ) -> Iterator[Finding]:
+        """Tell an uninstalled distribution from one that lost its metadata."""
+        paths = {each.path for each in lost}
+        site = one.dist_info.rpartition("/")[0]
+        remaining = [
+            each.path
+            for each in self._all.get(one.name, [])
+            if each.path not in paths
+            and each.path.startswith(f"{site}/")
+            and not self._others(each.path, one.name)
+        ]
+        if not remaining:
+            detail = "was uninstalled; `mvenv sync` installs it again"
+            yield self._find(
+                "F02u", HealClass.REPORT, detail, one.dist_info, one.name, drift=True
+            )
+            yield from self.still_needed(lost)
+            return
+        metadata = [each for each in lost if _is_metadata(each, one)]
+        yield self._find(
+            "F20",
+            HealClass.PLAIN,
+            "has lost its metadata, its modules are there",
+            one.dist_info,
+            one.name,
+            files=metadata,
+        )
+        yield from self.single(each for each in lost if not _is_metadata(each, one))
+
+    def still_needed(self, lost: Iterable[Expected]) -> Iterator[Finding]:
+        """Yield what went with a distribution and is in another one's RECORD too."""
+        for one in lost:
+            others = self._others(one.path, one.distribution)
+            if others:
+                detail = f"is missing, and `{min(others)}` has it too"
+                found = self._find(
+                    "F01", HealClass.PLAIN, detail, one.path, min(others)
+                )
+                yield replace(found, expected=one, wheel=one.wheel)
+
+    def _others(self, path: str, name: str | None) -> set[str]:
+        """Return which distributions that are still there list a path, too."""
+        if self._claims is None:
+            self._claims = {}
+            gone = self._drift.changed | self._drift.without
+            for record in self._owned.plan.records:
+                owner = self._owned.by_folder.get(record.path.rpartition("/")[0])
+                if owner is not None and owner.name not in gone:
+                    for claimed in claimed_paths(record):
+                        self._claims.setdefault(claimed, set()).add(owner.name)
+        return self._claims.get(path, set()) - {name or ""}
+
+
+def _code(one: Expected) -> str:
+    """Return the code for a single file that is missing."""
+    if one.kind is Kind.GENERATED:
+        if one.path.endswith("/RECORD"):
+            return "F22"
+        if one.path.startswith("bin/"):
+            return "F26"
+    return "F01"
+
+
+def _is_metadata(one: Expected, owner: Installed) -> bool:
+    return one.path.startswith(f"{owner.dist_info}/")
+
+
+def _common_folder(files: list[Expected]) -> str:
+    """Return where most of a distribution was: its folder, if it has one."""
+    tops: dict[str, int] = {}
+    for one in files:
+        parts = one.path.split("/")
+        depth = next(
+            (number for number, part in enumerate(parts) if part == "site-packages"), 0
+        )
+        top = "/".join(parts[: depth + 2])
+        tops[top] = tops.get(top, 0) + 1
+    return max(tops, key=lambda top: tops[top])

@@ -1,0 +1,254 @@
+"""Look at all files of an environment: one walk, no link followed.
+
+Each folder of the plan is opened below the one above it and listed once, with one
+``fstatat`` a name. What is as it must be costs nothing more; the rest is judged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from mvenv.diagnose.expected import EXECUTABLE, PLAIN, Ownership
+from mvenv.diagnose.judging import Judge, reason_of
+from mvenv.diagnose.model import Expected, Finding, HealClass
+from mvenv.diagnose.reading import FOLDER_FLAGS, opened
+from mvenv.env.receipt import Generated
+from mvenv.link.tree import FileLink, FolderLinks
+from mvenv.plan.model import Plan
+
+__all__ = ["FilesLook", "Grove", "Stranger"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A name in a folder of the plan that the plan does not know."""
+
+    path: str
+    is_folder: bool
+
+
+@dataclass(slots=True)
+class Grove:
+    """The files and folders of a plan, by the folder in which they are."""
+
+    links: dict[str, dict[str, FileLink]] = field(default_factory=dict)
+    rows: dict[str, dict[str, Generated]] = field(default_factory=dict)
+    folders: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Names and paths of folders in a folder."""
+    _groups: dict[str, list[FolderLinks]] = field(default_factory=dict)
+
+    @classmethod
+    def grow(cls, plan: Plan, rows: Mapping[str, Generated]) -> Grove:
+        """Return the files of a plan and those that were written for it."""
+        grove = cls()
+        for group in itertools.chain(plan.links, plan.late_links):
+            files = {file.target: file for file in group.files}
+            known = grove.links.setdefault(group.target, files)
+            if known is not files:
+                known.update(files)
+            grove._groups.setdefault(group.target, []).append(group)
+        for path, row in rows.items():
+            folder, _, name = path.rpartition("/")
+            grove.rows.setdefault(folder, {})[name] = row
+        for folder in (*plan.folders, *grove.links, *grove.rows):
+            grove._add_folder(folder)
+        return grove
+
+    def _add_folder(self, path: str) -> None:
+        while path:
+            above, _, name = path.rpartition("/")
+            inside = self.folders.setdefault(above, {})
+            if name in inside:
+                return
+            inside[name] = path
+            path = above
+
+    def group_of(self, folder: str, link: FileLink) -> FolderLinks:
+        """Return where a link comes from."""
+        for group in self._groups[folder]:
+            if link in group.files:
+                return group
+        raise KeyError(folder)
+
+    def below(self, folder: str) -> Iterator[tuple[str, FileLink | Generated]]:
+        """Yield all files below a folder, each with the folder in which it is."""
+        for link in self.links.get(folder, {}).values():
+            yield folder, link
+        for row in self.rows.get(folder, {}).values():
+            yield folder, row
+        for path in self.folders.get(folder, {}).values():
+            yield from self.below(path)
+
+
+@dataclass(slots=True, kw_only=True)
+class FilesLook:
+    """One look at the files of one environment."""
+
+    owned: Ownership
+    grove: Grove
+    judge: Judge
+    whole: bool
+    """Hash every file."""
+    checked: int = 0
+    missing: list[Expected] = field(default_factory=list)
+    strangers: list[Stranger] = field(default_factory=list)
+    bytecode: list[str] = field(default_factory=list)
+    """Folders of bytecode."""
+
+    def look(self, root: int) -> None:
+        """Look at everything below the folder ``root``."""
+        self._look_in("", root)
+
+    def expected_of(self, folder: str, one: FileLink | Generated) -> Expected:
+        """Return what a file of the grove must be."""
+        if isinstance(one, Generated):
+            return self.owned.of_generated(one)
+        return self.owned.of_link(self.grove.group_of(folder, one), one)
+
+    def _look_in(self, path: str, folder: int) -> None:
+        self._look_at_files(path, folder)
+        for name, below in self.grove.folders.get(path, {}).items():
+            try:
+                inside = os.open(name, FOLDER_FLAGS, dir_fd=folder)
+            except OSError as error:
+                self._no_folder(below, name, folder, error)
+                continue
+            try:
+                self._look_in(below, inside)
+            finally:
+                os.close(inside)
+
+    def _look_at_files(self, path: str, folder: int) -> None:
+        links = self.grove.links.get(path, {})
+        rows = self.grove.rows.get(path, {})
+        suspects: list[tuple[FileLink | Generated, os.stat_result]] = []
+        strangers: list[tuple[str, bool]] = []
+        gone: dict[str, FileLink | Generated] = {**links, **rows}
+        fits = self._fits()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    name = entry.name
+                    known = gone.pop(name, None)
+                    if known is None:
+                        is_folder = entry.is_dir(follow_symlinks=False)
+                        strangers.append((name, is_folder))
+                        continue
+                    try:
+                        seen = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        gone[name] = known
+                        continue
+                    if not fits(known, seen):
+                        suspects.append((known, seen))
+        except OSError as error:
+            self._unlisted(path, error)
+            return
+        self.checked += len(links) + len(rows)
+        for one in gone.values():
+            self.missing.append(self.expected_of(path, one))
+        for one, seen in suspects:
+            expected = self.expected_of(path, one)
+            self.judge.judge(expected, seen, folder, whole=self.whole)
+        for name, is_folder in strangers:
+            self._stranger(path, name, is_folder=is_folder)
+
+    def _fits(self) -> Callable[[FileLink | Generated, os.stat_result], bool]:
+        """Return what tells a file that is surely as it must be, by its stat alone."""
+        owner = self.judge.owner
+        if self.whole:
+            return _is_never_sure
+        executable, plain = stat.S_IFREG | EXECUTABLE, stat.S_IFREG | PLAIN
+        if self.owned.hard_links:
+            return lambda one, seen: (
+                seen.st_mtime_ns == one.mtime_ns
+                and seen.st_size == one.size
+                and seen.st_mode == stat.S_IFREG | one.mode
+                and seen.st_nlink > 1
+                and seen.st_uid == owner
+            )
+        return lambda one, seen: (
+            seen.st_mtime_ns == one.mtime_ns
+            and seen.st_size == one.size
+            and seen.st_mode == (executable if one.mode & stat.S_IXUSR else plain)
+            and seen.st_uid == owner
+        )
+
+    def _stranger(self, path: str, name: str, *, is_folder: bool) -> None:
+        full = f"{path}/{name}" if path else name
+        if is_folder and name == "__pycache__":
+            self.bytecode.append(full)
+        elif not (is_folder and name in self.grove.folders.get(path, {})):
+            self.strangers.append(Stranger(full, is_folder))
+
+    def _unlisted(self, path: str, error: OSError) -> None:
+        self._folder_finding(
+            path,
+            "F17",
+            HealClass.REPORT,
+            f"cannot be listed: {reason_of(error)}",
+            files=False,
+        )
+
+    def _no_folder(self, path: str, name: str, folder: int, error: OSError) -> None:
+        """Say what is in place of a folder of the plan."""
+        try:
+            seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            for above, one in self.grove.below(path):
+                self.missing.append(self.expected_of(above, one))
+                self.checked += 1
+            return
+        except OSError:
+            seen = None
+        if seen is not None and not stat.S_ISDIR(seen.st_mode):
+            what = "a link" if stat.S_ISLNK(seen.st_mode) else "a file"
+            detail = f"is {what}, and a folder belongs there"
+            self._folder_finding(path, "F04", HealClass.FIX, detail, files=True)
+            return
+        detail = f"cannot be opened: {reason_of(error)}"
+        denied = isinstance(error, PermissionError)
+        self._folder_finding(
+            path, "F13" if denied else "F17", HealClass.REPORT, detail, files=False
+        )
+
+    def _folder_finding(
+        self, path: str, code: str, heal: HealClass, detail: str, *, files: bool
+    ) -> None:
+        below: tuple[Expected, ...] = ()
+        if files:
+            every = (
+                self.expected_of(above, one) for above, one in self.grove.below(path)
+            )
+            below = tuple(one for one in every if not self.judge.is_left_alone(one))
+            self.checked += len(below)
+            if not below:
+                return
+        self.judge.findings.append(
+            Finding(
+                code=code,
+                where=self.judge.subject.place,
+                heal=heal,
+                detail=detail,
+                path=path or None,
+                distribution=below[0].distribution if below else None,
+                files=below,
+            )
+        )
+
+    def look_at(self, root: int, folder: str, one: FileLink | Generated) -> None:
+        """Hash one file; what is not there is another look's business."""
+        expected = self.expected_of(folder, one)
+        name = expected.path.rpartition("/")[2]
+        with contextlib.suppress(OSError), opened(root, folder) as inside:
+            seen = os.stat(name, dir_fd=inside, follow_symlinks=False)
+            self.judge.judge(expected, seen, inside, whole=True)
+
+
+def _is_never_sure(_one: FileLink | Generated, _seen: os.stat_result) -> bool:
+    return False

@@ -1,0 +1,83 @@
+"""The rolling scrub: each look hashes a few more files, the longest unseen first.
+
+Files are hashed in the plan's order, round and round, for a given time each. One that
+takes longer is hashed to its end, and the next looks make up for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mvenv.diagnose.files import FilesLook
+from mvenv.diagnose.model import Scrubbed
+from mvenv.env.receipt import FOLDER
+from mvenv.records import load_json, store_json
+
+__all__ = ["SCRUB", "load_scrub", "save_scrub", "scrub"]
+
+SCRUB = f"{FOLDER}/scrub"
+_KIND = "scrub"
+_FORMAT = 1
+
+
+def load_scrub(place: Path, plan: str) -> Scrubbed:
+    """Return how far earlier scrubs of this plan came; from its start if unknown."""
+    value: Any = load_json(place / SCRUB, _KIND, _FORMAT)
+    try:
+        known = Scrubbed(str(value[0]), int(value[1]), float(value[2]))
+    # Not there, or of another version.
+    except (TypeError, ValueError, KeyError, IndexError):
+        known = Scrubbed(plan, 0, 0.0)
+    return known if known.plan == plan and known.next >= 0 else Scrubbed(plan, 0, 0.0)
+
+
+def save_scrub(place: Path, scrubbed: Scrubbed) -> None:
+    """Keep how far a scrub came; `OSError` where that fails."""
+    store_json(place / SCRUB, _KIND, _FORMAT, list(scrubbed))
+
+
+def scrub(look: FilesLook, root: int, known: Scrubbed, seconds: float) -> Scrubbed:
+    """Hash files for ``seconds``, from the one on that was hashed longest ago."""
+    budget = seconds - known.debt
+    if budget <= 0:
+        return known._replace(debt=known.debt - seconds)
+    count, position = 0, known.next
+    started = time.monotonic()
+    spent = 0.0
+    for folder, one in _from(look, known.next):
+        look.look_at(root, folder, one)
+        count += 1
+        spent = time.monotonic() - started
+        if spent >= budget:
+            break
+    total = _total(look)
+    position = (known.next + count) % total if total else 0
+    return known._replace(next=position, debt=max(0.0, spent - budget))
+
+
+def _total(look: FilesLook) -> int:
+    plan = look.owned.plan
+    linked = sum(len(group.files) for group in (*plan.links, *plan.late_links))
+    return linked + sum(len(rows) for rows in look.grove.rows.values())
+
+
+def _from(look: FilesLook, start: int) -> Iterator[tuple[str, Any]]:
+    """Yield every file once, beginning with number ``start``."""
+    plan = look.owned.plan
+    total = _total(look)
+    start = start % total if total else 0
+
+    def each() -> Iterator[tuple[str, Any]]:
+        for group in itertools.chain(plan.links, plan.late_links):
+            for link in group.files:
+                yield group.target, link
+        for folder, rows in look.grove.rows.items():
+            for row in rows.values():
+                yield folder, row
+
+    yield from itertools.islice(each(), start, None)
+    yield from itertools.islice(each(), start)
