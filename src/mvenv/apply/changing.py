@@ -204,7 +204,11 @@ class Changer:
         folder, name = self._place(seal.path, make=False)
         # Without waiting for somebody to write into what may be a pipe by now.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(name, flags, dir_fd=folder)
+        try:
+            descriptor = os.open(name, flags, dir_fd=folder)
+        except PermissionError:
+            _make_readable(name, folder)
+            descriptor = os.open(name, flags, dir_fd=folder)
         try:
             os.fchmod(descriptor, seal.mode)
             os.utime(descriptor, ns=(seal.mtime_ns, seal.mtime_ns))
@@ -335,6 +339,18 @@ def _check_free(name: str, folder: int, path: str) -> None:
         if stat.S_ISDIR(seen.st_mode):
             _forget(TEMPORARY, folder)
             raise EnvironmentFault(f"a folder stands where `{path}` belongs")
+
+
+def _make_readable(name: str, folder: int) -> None:
+    """Let its owner read a file; what is no regular file is left as it is."""
+    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        seen = os.fstat(descriptor)
+        if stat.S_ISREG(seen.st_mode):
+            # By the descriptor, since the name may be another file's by now.
+            os.chmod(f"/proc/self/fd/{descriptor}", stat.S_IMODE(seen.st_mode) | 0o400)
+    finally:
+        os.close(descriptor)
 
 
 def _forget(name: str, folder: int) -> None:

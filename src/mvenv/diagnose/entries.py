@@ -208,12 +208,13 @@ class EntryLook:
 
     def _seal_broken(self, file: ManifestFile, name: str, seen: os.stat_result) -> None:
         found = stat.S_IMODE(seen.st_mode)
-        if found != file.mode:
-            detail = f"has the mode {found:o} in place of {file.mode:o}"
-        else:
+        detail = f"has the mode {found:o} in place of {file.mode:o}"
+        if touched := found == file.mode:
+            # Backup tools move dates: nothing is wrong with the bytes.
             detail = "has another date"
         inode = (seen.st_dev, seen.st_ino)
-        self._file(file, name, "F44", HealClass.PLAIN, detail, inode=inode)
+        plain = HealClass.PLAIN
+        self._file(file, name, "F44", plain, detail, inode=inode, drift=touched)
 
     def _look_for_aliens(self, manifest: Manifest) -> None:
         for other in sorted(set(_names(self.root)) - _ENTRY_NAMES):
@@ -248,6 +249,7 @@ class EntryLook:
         detail: str,
         *,
         inode: tuple[int, int] | None = None,
+        drift: bool = False,
     ) -> None:
         users: tuple[Path, ...] = ()
         if inode is not None:
@@ -261,6 +263,7 @@ class EntryLook:
             users=users,
             expected=expected_in_store(self.key, file, _distribution(wheel)),
             name=wheel,
+            drift=drift,
         )
 
     def _find(

@@ -19,6 +19,7 @@ from mvenv.doctor.healing import Healing
 from mvenv.doctor.looking import Seen, in_use, look, users_of
 from mvenv.doctor.means import Means
 from mvenv.doctor.model import DoctorReport, DoctorRequest, Fate, Outcome
+from mvenv.doctor.remembering import remember
 from mvenv.doctor.sources import Sources
 from mvenv.doctor.steps import new_rescue
 from mvenv.progress import Reporter
@@ -70,6 +71,8 @@ def _attend(
     """
     seen = _look(request, layout, places)
     outcomes = _heal(request, layout, seen, seen.findings, reporter)
+    if request.writes:
+        remember(layout, seen.scrubbed, seen.findings)
     again = [
         one.finding.where
         for one in outcomes
@@ -95,7 +98,7 @@ def _look(request: DoctorRequest, layout: StoreLayout, places: Sequence[Path]) -
         places,
         request.level,
         whole_store=request.whole_store or request.every,
-        scrub_seconds=None,
+        scrubs=request.writes,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from mvenv.plan.model import Plan
 if TYPE_CHECKING:
     from mvenv.doctor.generating import Generated
 
-__all__ = ["Ward", "plan_file_repair"]
+__all__ = ["Ward", "plan_file_repair", "plan_files_repair"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +56,65 @@ def plan_file_repair(finding: Finding, ward: Ward, means: Means) -> Repair:
     if finding.code == "F22":
         return _record(finding, ward, root)
     if expected is None:
-        raise Unhealable("nobody but you can decide this")
+        return _bare(finding, ward, root)
     if expected.kind is Kind.GENERATED:
         return _generate(finding, expected, ward, root)
-    if finding.code == "F12":
-        return _seal(finding, expected, ward, means)
-    if finding.code == "F11":
-        return _share(finding, expected, ward, means)
-    return _put_back(finding, expected, ward, means)
+    heal = _OF_FILE.get(finding.code, _put_back)
+    return heal(finding, expected, ward, means)
+
+
+def plan_files_repair(finding: Finding, ward: Ward, means: Means) -> Repair:
+    """Return what heals a finding about several files, all of them together.
+
+    What stands where a folder belongs is moved aside first, with all that is in it.
+    """
+    root = means.environment(ward.place)
+    parts = []
+    for expected in finding.files:
+        single = replace(
+            finding,
+            code="F01",
+            path=expected.path,
+            expected=expected,
+            files=(),
+            wheel=expected.wheel,
+        )
+        parts.append(plan_file_repair(single, ward, means))
+    aside: list[Step] = []
+    if finding.code == "F04" and finding.path is not None:
+        aside = [Step(root, SetAside(finding.path))]
+    words = dict.fromkeys(part.words for part in parts)
+    return Repair(
+        finding=finding,
+        words=", ".join(words),
+        steps=(*aside, *(step for part in parts for step in part.steps)),
+        proofs=tuple(proof for part in parts for proof in part.proofs),
+    )
+
+
+def _bare(finding: Finding, ward: Ward, root: Root) -> Repair:
+    """Write a file or link of the bare environment that the receipt does not list."""
+    if finding.code not in {"F01", "F03"}:
+        raise Unhealable("nobody but you can decide this")
+    path = finding.path or ""
+    made = ward.generated().get(path)
+    if made is None:
+        raise Unhealable("what belongs there is not known")
+    keep = [Step(root, SetAside(path))] if os.path.lexists(ward.place / path) else []
+    if isinstance(made.content, str):
+        link = Step(root, Symlink(path, made.content))
+        return Repair(finding=finding, words="linked again", steps=(link,))
+    digest = digest_bytes(made.content)
+    put = Put(
+        path=path,
+        sha256=digest.sha256,
+        size=digest.size,
+        mode=made.mode,
+        mtime_ns=None,
+        content=made.content,
+    )
+    steps = (*keep, Step(root, put))
+    return Repair(finding=finding, words="written again", steps=steps)
 
 
 _PLAIN: dict[str, tuple[str, Callable[[str], Change]]] = {
@@ -171,7 +222,11 @@ def _words(good: Path, expected: Expected, others: int, means: Means) -> str:
 def _seal(finding: Finding, expected: Expected, ward: Ward, means: Means) -> Repair:
     """Set mode and stamp of a file that is nobody else's; else mend the store's."""
     place = ward.place / expected.path
-    if digest_file(place).sha256 != expected.sha256:
+    try:
+        right = digest_file(place).sha256 == expected.sha256
+    except PermissionError:
+        return _open_up(finding, expected, ward, means)
+    if not right:
         return _put_back(finding, expected, ward, means)
     stored = means.sources.stored(expected)
     if stored is not None and os.path.samefile(stored, place):
@@ -191,6 +246,19 @@ def _seal(finding: Finding, expected: Expected, ward: Ward, means: Means) -> Rep
         finding=finding,
         words=words,
         steps=(Step(root, seal),),
+        proofs=((ward.place, expected),),
+    )
+
+
+def _open_up(finding: Finding, expected: Expected, ward: Ward, means: Means) -> Repair:
+    """Make one's own file readable; whether it is right is seen when it can be read."""
+    moment = (ward.place / expected.path).lstat().st_mtime_ns
+    seal = Seal(expected.path, expected.mode, moment)
+    steps = (Step(means.environment(ward.place), seal),)
+    return Repair(
+        finding=finding,
+        words=f"has its mode {expected.mode:o} again",
+        steps=steps,
         proofs=((ward.place, expected),),
     )
 
@@ -303,3 +371,9 @@ def _foreign_rows(place: Path, ours: bytes) -> Iterator[bytes]:
 
 _COLUMNS = 3
 """Of a RECORD: path, hash, size."""
+
+
+_OF_FILE: dict[str, Callable[[Finding, Expected, Ward, Means], Repair]] = {
+    "F11": _share,
+    "F12": _seal,
+}

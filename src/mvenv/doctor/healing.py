@@ -15,7 +15,7 @@ from mvenv.diagnose.entries import Count, EntryLook
 from mvenv.diagnose.model import Finding, HealClass, Level
 from mvenv.diagnose.subject import Subject
 from mvenv.doctor.comparing import compare
-from mvenv.doctor.env_repair import Ward, plan_file_repair
+from mvenv.doctor.env_repair import Ward, plan_file_repair, plan_files_repair
 from mvenv.doctor.generating import Generated, generate, generate_bare
 from mvenv.doctor.means import Means, Unhealable
 from mvenv.doctor.model import DoctorRequest, Fate, Outcome, Rescued
@@ -35,6 +35,8 @@ __all__ = ["Healing"]
 
 _WHOLE = frozenset({"F30", "F31", "F33", "F34", "F48"})
 _ENTRY = frozenset({"F40", "F45"})
+_QUIETLY = frozenset({"F43", "F44"})
+"""Put right by the way where they are no faults."""
 _BESIDE = ".mvenv-build-"
 
 
@@ -76,7 +78,7 @@ class Healing:
         """Return why a finding is left alone, or `None` where it is to be healed."""
         if self.request.restore and finding.code == "F10":
             return None
-        if finding.drift and finding.code != "F43":
+        if finding.drift and finding.code not in _QUIETLY:
             return ""
         if finding.heal is HealClass.REPORT:
             return finding.remedy or ""
@@ -143,6 +145,8 @@ class Healing:
         if finding.code == "F49":
             raise Unhealable("its files stay as they are: they share nothing any more")
         ward = self._ward(finding.where)
+        if finding.files:
+            return plan_files_repair(finding, ward, self.means)
         if finding.code in _WHOLE:
             return plan_whole_repair(finding, ward, self.means, self.request.environ)
         return plan_file_repair(finding, ward, self.means)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvenv.diagnose.entries import Count, EntryLook
-from mvenv.diagnose.environment import examine
+from mvenv.diagnose.examination import examine
 from mvenv.diagnose.model import Examination, Finding, HealClass, Kind, Level
 from mvenv.diagnose.store import examine_store
 from mvenv.diagnose.subject import Subject, open_subject
@@ -22,11 +21,12 @@ from mvenv.errors import Busy, MvenvError
 from mvenv.locking import lock_folder
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.locking import using
-from mvenv.store.registry import Root, roots
+from mvenv.store.registry import roots
 
 __all__ = ["Seen", "look", "look_into_store", "users_of"]
 
-_SCRUB = 0.0
+_SCRUB_SHARE = 1e-6
+"""Seconds of scrubbing for each file: about a tenth of what looking at it takes."""
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ def look(
     level: Level,
     *,
     whole_store: bool,
-    scrub_seconds: float | None,
+    scrubs: bool,
 ) -> Seen:
     """Look at environments, each under a shared lock, and at what is behind them.
 
@@ -56,7 +56,7 @@ def look(
     seen = Seen()
     with in_use(layout):
         for place in places:
-            _look_at(place, layout, level, seen, scrub_seconds)
+            _look_at(place, layout, level, seen, scrubs=scrubs)
         keys = frozenset(
             wheel.key
             for subject in seen.subjects
@@ -109,12 +109,14 @@ def _look_at(
     layout: StoreLayout,
     level: Level,
     seen: Seen,
-    scrub_seconds: float | None,
+    *,
+    scrubs: bool,
 ) -> None:
     try:
         with lock_folder(place, exclusive=False):
             subject = open_subject(place, layout)
-            examination = examine(subject, level, scrub_seconds=scrub_seconds)
+            seconds = _scrub_seconds(subject) if scrubs else 0.0
+            examination = examine(subject, level, scrub_seconds=seconds)
     except Busy as error:
         seen.unchecked.append(Unchecked(place, error.message, busy=True))
     except MvenvError as error:
@@ -131,6 +133,13 @@ def _look_at(
         seen.findings += [*opening, *examination.findings]
 
 
+def _scrub_seconds(subject: Subject) -> float:
+    if subject.plan is None:
+        return 0.0
+    groups = (*subject.plan.links, *subject.plan.late_links)
+    return _SCRUB_SHARE * sum(len(group.files) for group in groups)
+
+
 def _looked(path: Path, examination: Examination) -> Looked:
     return Looked(
         path=path,
@@ -144,14 +153,12 @@ def _needed(findings: Iterable[Finding]) -> dict[StoreKey, set[str]]:
     """Return the stored files that heals of environments would be made from."""
     needed: dict[StoreKey, set[str]] = {}
     for finding in findings:
-        expected = finding.expected
-        if (
-            expected is not None
-            and expected.wheel is not None
-            and expected.kind is not Kind.GENERATED
-            and not finding.drift
-        ):
-            needed.setdefault(expected.wheel, set()).add(expected.member)
+        if finding.drift:
+            continue
+        single = () if finding.expected is None else (finding.expected,)
+        for expected in (*single, *finding.files):
+            if expected.wheel is not None and expected.kind is not Kind.GENERATED:
+                needed.setdefault(expected.wheel, set()).add(expected.member)
     return needed
 
 
@@ -206,16 +213,3 @@ def _gone(layout: StoreLayout, users: Users) -> Iterator[Finding]:
                 path=f"envs/{root.id}",
                 drift=True,
             )
-
-
-def roots_of(layout: StoreLayout) -> tuple[Root, ...]:
-    """Return what is on record, nothing where there is no store."""
-    try:
-        return roots(layout)
-    except OSError:
-        return ()
-
-
-def all_of(seen: Iterable[Seen]) -> tuple[Looked, ...]:
-    """Return every environment that was looked at."""
-    return tuple(itertools.chain.from_iterable(one.looked for one in seen))

@@ -12,6 +12,7 @@ from mvenv.diagnose.model import Expected, Finding
 from mvenv.diagnose.users import Users
 from mvenv.doctor.sources import Sources
 from mvenv.doctor.steps import Root
+from mvenv.env.receipt import FOLDER
 from mvenv.link.modes import LinkMode
 from mvenv.store.entries import TREE, WheelStore
 from mvenv.store.layout import StoreKey, StoreLayout
@@ -76,10 +77,14 @@ class Means:
         folder = self.layout.tmp if self.run is None else self.run.path
         return Root(folder, self.rescue, _ALL_MODES)
 
-    def environment(self, place: Path, finding_folder: Path | None = None) -> Root:
+    def environment(self, place: Path) -> Root:
         """Return an environment, as one that changes are made below."""
-        folder = Path(os.path.realpath(finding_folder or place))
-        rescue = folder / ".mvenv" / "rescued" / self.rescue.name
+        folder = Path(os.path.realpath(place))
+        rescued = folder / FOLDER / "rescued"
+        for own in (folder / FOLDER, rescued):
+            if os.path.lexists(own) and not _is_folder(own):
+                raise Unhealable(f"`{own}` is not a folder of its own")
+        rescue = rescued / self.rescue.name
         return Root(folder, rescue, _ALL_MODES)
 
     def source_for(self, expected: Expected, finding: Finding) -> Path:
@@ -94,3 +99,7 @@ class Means:
         """Return why no good bytes were found."""
         told = self.sources.reasons.get(key) if key is not None else None
         return f"no good copy was found: {told}" if told else "no good copy was found"
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import itertools
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def restore_records(place: Path, layout: StoreLayout, users: Users) -> str:
     plan = load_plan(content, layout) if content is not None else None
     if content is None or plan is None:
         raise Unhealable(f"its plan is lost: `mvenv adopt {place}` makes a new one")
-    (place / PLAN).parent.mkdir(mode=0o755, exist_ok=True)
+    _make_own_folder(place, layout)
     kept = keep_plan(layout, content, sha256)
     share_file(kept, place / PLAN, _MODES, content)
     if receipt is not None:
@@ -65,6 +66,15 @@ def restore_records(place: Path, layout: StoreLayout, users: Users) -> str:
         raise Unhealable(f"its receipt is lost: `mvenv adopt {place}` makes a new one")
     write_receipt(place, _receipt(place, root, plan, layout))
     return "its receipt was written again"
+
+
+def _make_own_folder(place: Path, layout: StoreLayout) -> None:
+    """Make mvenv's folder; what stands there and is none is moved to the store."""
+    own = (place / PLAN).parent
+    if os.path.lexists(own) and (own.is_symlink() or not own.is_dir()):
+        layout.rescued.mkdir(mode=0o755, exist_ok=True)
+        os.rename(own, layout.rescued / f"{place.name}-{secrets.token_hex(6)}")
+    own.mkdir(mode=0o755, exist_ok=True)
 
 
 def _find_plan(

@@ -1,0 +1,54 @@
+"""What a look leaves behind for the next: no heals, only what was learned."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+
+from mvenv.diagnose.model import Examination, Finding
+from mvenv.diagnose.scrub import save_scrub
+from mvenv.diagnose.stamps import load_stamps, save_stamps
+from mvenv.diagnose.subject import Subject
+from mvenv.env.receipt import FOLDER
+from mvenv.errors import Busy
+from mvenv.locking import lock_folder
+from mvenv.store.layout import StoreLayout
+from mvenv.store.registry import mark_absent, mark_seen
+
+__all__ = ["remember"]
+
+_PATIENCE = 1.0
+"""Seconds: nothing is lost where an environment is busy."""
+
+
+def remember(
+    layout: StoreLayout,
+    looks: Iterable[tuple[Subject, Examination]],
+    findings: Iterable[Finding],
+) -> None:
+    """Put down dates of touched files, how far the scrub came, who was seen or not.
+
+    Where that fails, the next look does the same work again.
+    """
+    for subject, examination in looks:
+        with contextlib.suppress(OSError, Busy):
+            if subject.root is not None:
+                mark_seen(layout, subject.root.id)
+            if not os.path.islink(subject.place / FOLDER):
+                _put_down(subject, examination)
+    for finding in findings:
+        if finding.code == "F35" and finding.path is not None:
+            with contextlib.suppress(OSError):
+                mark_absent(layout, finding.path.rpartition("/")[2])
+
+
+def _put_down(subject: Subject, examination: Examination) -> None:
+    if not (examination.touched or examination.scrubbed):
+        return
+    with lock_folder(subject.place, exclusive=True, patience=_PATIENCE):
+        if examination.touched:
+            known = load_stamps(subject.place)
+            save_stamps(subject.place, known, examination.touched)
+        if examination.scrubbed is not None:
+            save_scrub(subject.place, examination.scrubbed)
