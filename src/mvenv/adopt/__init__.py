@@ -36,10 +36,10 @@ from mvenv.plan.record import load_plan
 from mvenv.progress import Reporter, Unit
 from mvenv.store.durability import flush_file_system
 from mvenv.store.entries import SYNCED, StoredWheel, WheelStore
-from mvenv.store.layout import StoreKey, StoreLayout, open_layout
+from mvenv.store.layout import StoreKey, StoreLayout, is_adopted, open_layout
 from mvenv.store.locking import using
 from mvenv.store.registry import roots
-from mvenv.store.runs import RunFolder
+from mvenv.store.runs import RunFolder, sweep
 from mvenv.target import Target
 
 __all__ = ["AdoptRequest", "Adopted", "adopt"]
@@ -76,6 +76,8 @@ def adopt(request: AdoptRequest, reporter: Reporter) -> Adopted:
             using(layout),
             RunFolder(layout) as run,
         ):
+            # Perhaps made by a run that was killed.
+            sweep(layout)
             adoption = _prepare(request, reporter, state, layout, run)
             return replace(adoption.carry_out(), seconds=time.monotonic() - started)
     except OSError as error:
@@ -234,6 +236,9 @@ class _Adoption:
         else:
             wheel = wheels[StoreKey(key)]
             match = entries.match_key(one, wheel.key, known_as=True)
+            if is_adopted(wheel.key):
+                # The store may know more by now: its wheel, or files edited here.
+                match = entries.match(one) or match
             if match is None and not self.request.dry_run and self._rebuild(wheel.key):
                 entries.forget(wheel.key)
                 match = entries.match_key(one, wheel.key, known_as=True)

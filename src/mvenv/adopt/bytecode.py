@@ -14,9 +14,10 @@ from pathlib import Path
 from mvenv.hashes import digest_bytes
 from mvenv.plan.changes import Put
 
-__all__ = ["Bytecode"]
+__all__ = ["BYTECODE", "Bytecode"]
 
-_CACHE = "__pycache__"
+BYTECODE = "__pycache__"
+"""Where Python keeps what it compiles, beside the source."""
 _HEAD = struct.Struct("<4sLLL")
 """PEP 552: magic, flags (0: by time), time, size."""
 _TIME_AT = 8
@@ -54,7 +55,7 @@ class Bytecode:
 
     def _compiled_from(self, source: str) -> list[str]:
         folder, _, name = source.rpartition("/")
-        cache = f"{folder}/{_CACHE}" if folder else _CACHE
+        cache = f"{folder}/{BYTECODE}" if folder else BYTECODE
         if cache != self._folder:
             self._folder, self._names = cache, {}
             with contextlib.suppress(OSError):

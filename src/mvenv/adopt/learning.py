@@ -21,11 +21,10 @@ from mvenv.adopt.matching import Match, lay_out
 from mvenv.adopt.sharing import state_of
 from mvenv.apply.proving import ProvenCopies
 from mvenv.errors import MvenvError
-from mvenv.hashes import digest_bytes
 from mvenv.records import replace_bytes
+from mvenv.store.adopted import adopted_key
 from mvenv.store.durability import boot_id
 from mvenv.store.entries import MANIFEST, TREE, StoredWheel, WheelStore
-from mvenv.store.layout import ADOPTED, StoreKey
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.manifest import Manifest, ManifestFile
 from mvenv.wheels.unpack import stamp_ns
@@ -205,12 +204,7 @@ class Learner:
 
 def _staged(stage: Path, filename: str, files: Iterable[ManifestFile]) -> StoredWheel:
     files = tuple(files)
-    text = "".join(
-        f"{file.sha256} {file.size} {int(bool(file.mode & 0o100))} {file.path}\n"
-        for file in files
-    )
-    digest = digest_bytes(text.encode("utf-8", "surrogateescape"))
-    key = StoreKey(f"{ADOPTED}{digest.sha256}")
+    key = adopted_key(files)
     manifest = Manifest(sha256=key, filename=filename, boot_id=boot_id(), files=files)
     return StoredWheel(key=key, root=stage, manifest=manifest)
 

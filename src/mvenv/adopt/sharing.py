@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mvenv.adopt.bytecode import Bytecode
+from mvenv.adopt.bytecode import BYTECODE, Bytecode
 from mvenv.adopt.installed import Environment
 from mvenv.adopt.matching import Match
 from mvenv.apply.changing import Changer
 from mvenv.errors import DamagedEntry, SystemFault
 from mvenv.hashes import sha256_file
 from mvenv.link.modes import LinkMode
+from mvenv.link.tree import TEMPORARY
 from mvenv.plan.changes import Proof, Put
 from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.runs import RunFolder
@@ -79,13 +81,24 @@ class Sharer:
         """Let go of the folder that is open."""
         self._changer.close()
 
-    def share(self, match: Match, paths: Iterable[str]) -> Shared:
+    def share(self, match: Match, paths: Sequence[str]) -> Shared:
         """Share the files ``paths`` of a distribution."""
         done = Shared()
+        if not self.dry:
+            self._tidy(paths)
         # What Python runs at its start comes last, as with create.
         for path in sorted(paths, key=lambda one: match.files[one].is_pth):
             self._share_file(match, path, done)
         return done
+
+    def _tidy(self, paths: Iterable[str]) -> None:
+        """Delete what a killed run left in the folders of ``paths``."""
+        for path in {one.rpartition("/")[0]: one for one in paths}.values():
+            folder = (self.environment.place / path).parent
+            if self.environment.is_inside(path):
+                for name in (TEMPORARY, f"{BYTECODE}/{TEMPORARY}"):
+                    with contextlib.suppress(OSError):
+                        os.unlink(folder / name)
 
     def _share_file(self, match: Match, path: str, done: Shared) -> None:
         placed = match.files[path]
