@@ -33,6 +33,7 @@ __all__ = [
     "forget",
     "generation_folder",
     "generation_receipt",
+    "is_tidy",
     "last_generation",
     "make_generation",
     "read_generation",
@@ -146,6 +147,14 @@ def sweep_generations(place: Path, *, keep: int | None) -> None:
         with contextlib.suppress(OSError):
             (folder / _RECORD).unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_tidy(place: Path) -> bool:
+    """Return whether no killed run has left anything here."""
+    numbers = _numbers(place)
+    whole = all(read_generation(place, number) for number in numbers)
+    left = any(os.path.lexists(place / name) for name in (SYNCING, NEXT_PLAN))
+    return len(numbers) <= 1 and whole and not left
 
 
 def make_generation(place: Path, number: int) -> Path:

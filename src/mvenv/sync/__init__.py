@@ -12,6 +12,7 @@ from mvenv.apply.present import Before, next_plan, receipt_of, still_edited, sto
 from mvenv.ensure import Builder, Ensured, ensure
 from mvenv.ensure.attempts import until_sound
 from mvenv.env.clearing import check_apart
+from mvenv.env.generations import is_tidy
 from mvenv.env.receipt import Receipt
 from mvenv.env.seeds import pip_wheel
 from mvenv.env.skeleton import load_skeleton
@@ -100,19 +101,8 @@ def sync(request: SyncRequest, reporter: Reporter) -> Synced:
         layout=layout,
         target=target,
     )
-    if request.dry_run:
-        from mvenv.sync.foresight import foresee
-
-        return foresee(
-            syncing.receipt,
-            state,
-            selection,
-            target,
-            layout,
-            exact=request.exact,
-            started=started,
-        )
-    return syncing.sync(selection, started)
+    told = syncing.foresee(receipt_of(state), selection, started)
+    return told or syncing.sync(selection, started)
 
 
 def _asked_anew(receipt: Receipt, request: SyncRequest) -> Receipt:
@@ -179,6 +169,32 @@ class _Syncing:
     """With what is asked for now."""
     layout: StoreLayout
     target: Target
+
+    def foresee(
+        self, now: Receipt, selection: Selection, started: float
+    ) -> Synced | None:
+        """Return what would change where only that is asked, or nothing would."""
+        from mvenv.sync.foresight import foresee, is_installed
+
+        dry_run = self.request.dry_run
+        if not (dry_run or is_installed(selection, now, self.receipt)):
+            return None
+        with lock_folder(self.state.place, exclusive=False):
+            same = receipt_of(observe(self.request.folder)) == now
+            if not dry_run and not (same and is_tidy(self.state.place)):
+                return None
+            told = foresee(
+                self.receipt,
+                self.state,
+                selection,
+                self.target,
+                self.layout,
+                exact=self.request.exact,
+                started=started,
+            )
+        if dry_run:
+            return told
+        return replace(told, dry_run=False) if told.untouched else None
 
     def sync(self, selection: Selection, started: float) -> Synced:
         """Ensure, then change; again where stored wheels turn out to be changed."""

@@ -8,7 +8,6 @@ killed leaves the old or the new bytes under each name, and a journal to go on f
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -226,8 +225,9 @@ class _Bringing:
     def make_known(self, journal: Journal) -> Brought:
         """Put the plan and the receipt in place, then end the journal."""
         place, found = self._place, self._difference
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(place / NEXT_PLAN, place / PLAN)
+        os.replace(place / NEXT_PLAN, place / PLAN)
+        # A rename between two names of one file leaves both (`rename(2)`).
+        (place / NEXT_PLAN).unlink(missing_ok=True)
         receipt = replace(
             self._destination.receipt,
             # Names and private files are not on the disk yet.

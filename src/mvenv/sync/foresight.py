@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from mvenv import __version__
 from mvenv.apply.present import before_change
 from mvenv.env.bare import python_in
 from mvenv.env.generations import read_journal
@@ -20,7 +21,7 @@ from mvenv.sync.outcome import Changed, Synced, restored_names
 from mvenv.sync.work import bare_of
 from mvenv.target import Target
 
-__all__ = ["foresee"]
+__all__ = ["foresee", "is_installed"]
 
 
 def foresee(
@@ -67,7 +68,7 @@ def foresee(
         path=Path(receipt.path),
         lockfile=receipt.lockfile,
         dry_run=True,
-        untouched=not (changed or taken or again or journal),
+        untouched=difference.is_empty() and not (changed or taken or journal),
         changed=changed,
         restored=tuple(name for name in again if name not in going),
         taken_out=tuple(taken),
@@ -109,3 +110,24 @@ def _is_same(installed: Installed, one: Chosen) -> bool:
     }
     # What was built of an sdist has a hash that no lockfile knows.
     return installed.wheel in wheels or not wheels or None in wheels
+
+
+def is_installed(selection: Selection, now: Receipt, asked: Receipt) -> bool:
+    """Return whether what is asked for is, file by file, what was installed.
+
+    Only where that can be told from hashes: what is built is built to find out.
+    """
+    wheels = [_wheel(one) for one in selection.distributions]
+    return (
+        asked == now
+        and now.mvenv == __version__
+        and None not in wheels
+        and wheels == [one.wheel for one in now.distributions]
+    )
+
+
+def _wheel(one: Chosen) -> str | None:
+    if not isinstance(one.source, (IndexChoice, ArchiveChoice)):
+        return None
+    best = one.source.files[0]
+    return best.sha256 if best.filename.endswith(".whl") else None

@@ -23,6 +23,7 @@ from mvenv.apply.present import (
 from mvenv.env.bare import BareEnvironment, python_in, render
 from mvenv.env.generations import (
     FILES,
+    NEXT_PLAN,
     Journal,
     complete,
     generation_folder,
@@ -108,13 +109,14 @@ class Work:
         Any other is undone, or done where only its record was missing.
         """
         journal = read_journal(self.place)
-        tidy(self.place)
         if journal is None:
+            tidy(self.place)
+            (self.place / NEXT_PLAN).unlink(missing_ok=True)
             last = last_generation(self.place)
             sweep_generations(self.place, keep=last.number if last else None)
             return None
-        self._sweep(journal)
         if (journal.plan, journal.back_to) == (plan, back_to):
+            self._sweep(journal)
             return journal
         if self.now.plan == journal.plan:
             complete(self.place, journal)
@@ -124,6 +126,7 @@ class Work:
 
     def _sweep(self, journal: Journal) -> None:
         """Delete files that a killed run was about to give their names."""
+        tidy(self.place)
         plans = [next_plan(self.place, journal, self.layout)]
         with contextlib.suppress(EnvironmentFault):
             plans.append(self.before(journal).plan)
@@ -140,6 +143,7 @@ class Work:
 
     def undo(self, journal: Journal) -> Outcome:
         """Go back to what was there before a change that is under way."""
+        self._sweep(journal)
         before = self.before(journal)
         was = restored(self.place, journal, self.wanted(before.plan, before.receipt))
         half = next_plan(self.place, journal, self.layout)
