@@ -21,6 +21,7 @@ __all__ = [
 
 BLOCK = 512
 """Bytes that a disk loses at a time."""
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 @contextlib.contextmanager
@@ -55,9 +56,11 @@ def edited(content: bytes, seed: random.Random, *, same_size: bool = False) -> b
     """Return what a person made of it: never the same, never a part or a bit flip."""
     mark = f"# edited by hand, {seed.getrandbits(64):016x}\n".encode()
     if same_size:
-        # Every byte another one: no disk does that, so it is somebody's work.
-        shift = seed.randint(1, 255)
-        return bytes((byte + shift) % 256 for byte in content)
+        # Still text, and every letter another one: no disk does that.
+        shift = seed.randint(1, len(_LETTERS) - 1)
+        return content.translate(
+            bytes.maketrans(_LETTERS, _LETTERS[shift:] + _LETTERS[:shift])
+        )
     where = seed.choice((0, len(content) // 2, len(content)))
     return content[:where] + mark + content[where:]
 

@@ -31,6 +31,7 @@ def _through(
     change: Callable[[bytes, Scene], bytes],
     *,
     smallest: int = 2,
+    suffix: str = "",
     hidden: bool = False,
     users_bytes: bool = False,
     drift: bool = False,
@@ -38,7 +39,7 @@ def _through(
     """Return an injector that changes bytes under all names of a file."""
 
     def inject(scene: Scene) -> Damage:
-        file = scene.take_file(smallest=smallest)
+        file = scene.take_file(smallest=smallest, suffix=suffix)
         names = scene.names_of(file)
         content = change(file.name.read_bytes(), scene)
         target = scene.random.choice(names)
@@ -140,6 +141,7 @@ CONTENT_KINDS: tuple[Kind, ...] = (
             _FIX,
             lambda old, scene: edited(old, scene.random, same_size=True),
             smallest=64,
+            suffix=".py",
             users_bytes=True,
         ),
     ),
@@ -152,6 +154,7 @@ CONTENT_KINDS: tuple[Kind, ...] = (
             _FIX,
             lambda old, scene: edited(old, scene.random, same_size=True),
             smallest=64,
+            suffix=".py",
             hidden=True,
             users_bytes=True,
         ),

@@ -35,14 +35,19 @@ def _missing(scene: Scene) -> Damage:
 
 
 def _missing_package(scene: Scene) -> Damage:
+    """Remove all modules and scripts of a distribution, not its metadata."""
     name = scene.take_distribution()
+    info = scene.dist_info(name)
+    rows = (info / "RECORD").read_text(encoding="utf-8").splitlines()
     places = []
-    for file in scene.files_of(name):
-        if ".dist-info/" not in file.path and CONTESTED not in file.path:
-            file.name.unlink()
-            places.append(file.name)
+    for row in rows:
+        place = Path(os.path.normpath(scene.site / row.split(",")[0]))
+        if not place.is_relative_to(info) and CONTESTED not in row:
+            place.unlink()
+            places.append(place)
     shutil.rmtree(scene.site / name)
-    return damaged("missing-package", "F02", places, _PLAIN)
+    # Where another ships one of its paths, not all of its files are missing.
+    return damaged("missing-package", "F02 F01", places, _PLAIN)
 
 
 def _uninstalled(scene: Scene) -> Damage:

@@ -213,13 +213,22 @@ def _damaged_plan(scene: Scene) -> Damage:
     content = place.read_bytes()
     place.unlink()
     place.write_bytes(content[: len(content) // 2])
+
+    def wrong() -> str | None:
+        return None if _reads(place) == content else "the plan is damaged still"
+
     return Damage(
         kind="damaged-plan",
         codes=frozenset({"F47"}),
         places=(place,),
         heal=_PLAIN,
         done=(place,),
+        wrong=wrong,
     )
+
+
+def _reads(place: Path) -> bytes | None:
+    return place.read_bytes() if place.is_file() else None
 
 
 def _registry(kind: str, content: bytes | None) -> Callable[[Scene], Damage]:
