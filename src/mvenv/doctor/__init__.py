@@ -15,7 +15,7 @@ from pathlib import Path
 from mvenv.diagnose.model import Finding
 from mvenv.diagnose.store import writable_fault
 from mvenv.doctor.choosing import choose
-from mvenv.doctor.healing import Healing
+from mvenv.doctor.healing import QUIETLY, Healing
 from mvenv.doctor.looking import Seen, in_use, look, users_of
 from mvenv.doctor.means import Means
 from mvenv.doctor.model import DoctorReport, DoctorRequest, Fate, Outcome
@@ -66,27 +66,39 @@ def _attend(
 ) -> tuple[list[Seen], list[Outcome]]:
     """Look at one store and its environments, and heal them.
 
-    An environment whose own records were lost is looked at once more, when they are
-    there again.
+    Some are looked at once more when something of theirs is there again: their own
+    records, or a wheel that they can share.
     """
     seen = _look(request, layout, places)
     outcomes = _heal(request, layout, seen, seen.findings, reporter)
     if request.writes:
         remember(layout, seen.scrubbed, seen.findings)
-    again = [
-        one.finding.where
-        for one in outcomes
-        if one.finding.code in _AGAIN and one.fate is Fate.HEALED
-    ]
-    if not again:
+    places = _to_look_at_again(seen, outcomes)
+    if not places:
         return [seen], outcomes
-    places = list(dict.fromkeys(again))
     second = _look(request, layout, places)
-    known = {(one.finding.where, one.finding.path) for one in outcomes}
-    more = [one for one in second.findings if (one.where, one.path) not in known]
+    known = {_name(one.finding) for one in outcomes}
+    more = [one for one in second.findings if _name(one) not in known]
     seen.looked = [one for one in seen.looked if one.path not in places]
     seen.looked += second.looked
     return [seen], outcomes + _heal(request, layout, second, more, reporter)
+
+
+def _to_look_at_again(seen: Seen, outcomes: Sequence[Outcome]) -> list[Path]:
+    healed = [one.finding for one in outcomes if one.fate is Fate.HEALED]
+    places = [one.where for one in healed if one.code in _AGAIN]
+    keys = {one.wheel for one in healed if one.code == "F40"}
+    places += [
+        subject.place
+        for subject in seen.subjects
+        if subject.plan is not None
+        and any(wheel.key in keys for wheel in subject.plan.wheels)
+    ]
+    return list(dict.fromkeys(places))
+
+
+def _name(finding: Finding) -> tuple[str, Path, str | None]:
+    return (finding.code, finding.where, finding.path)
 
 
 _AGAIN = frozenset({"F28", "F34"})
@@ -144,7 +156,9 @@ def _scratch(
 
     None where nothing may be written, or where nothing is to be healed.
     """
-    needed = request.writes and not all(one.drift for one in findings)
+    needed = request.writes and any(
+        not one.drift or one.code in QUIETLY or request.restore for one in findings
+    )
     if not needed or writable_fault(layout) is not None:
         yield None
         return

@@ -238,6 +238,9 @@ def _seal(finding: Finding, expected: Expected, ward: Ward, means: Means) -> Rep
     elif place.stat().st_nlink > 1:
         # Shared with somebody the store knows nothing of.
         return _put_back(finding, expected, ward, means)
+    elif stored is not None and ward.hard_links and expected.kind is Kind.LINKED:
+        # It is not shared, either.
+        return _share(finding, expected, ward, means)
     else:
         root = means.environment(ward.place)
         seal = Seal(expected.path, expected.mode, expected.mtime_ns)

@@ -31,11 +31,11 @@ from mvenv.scratch import sweep_scratch
 from mvenv.store.entries import StaleWheels
 from mvenv.store.layout import ADOPTED, StoreKey
 
-__all__ = ["Healing"]
+__all__ = ["QUIETLY", "Healing"]
 
 _WHOLE = frozenset({"F30", "F31", "F33", "F34", "F48"})
 _ENTRY = frozenset({"F40", "F45"})
-_QUIETLY = frozenset({"F43", "F44"})
+QUIETLY = frozenset({"F43", "F44"})
 """Put right by the way where they are no faults."""
 _BESIDE = ".mvenv-build-"
 
@@ -78,7 +78,7 @@ class Healing:
         """Return why a finding is left alone, or `None` where it is to be healed."""
         if self.request.restore and finding.code == "F10":
             return None
-        if finding.drift and finding.code not in _QUIETLY:
+        if finding.drift and finding.code not in QUIETLY:
             return ""
         if finding.heal is HealClass.REPORT:
             return finding.remedy or ""
