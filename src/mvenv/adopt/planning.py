@@ -25,6 +25,8 @@ __all__ = ["Known", "NewPlan", "plan_environment", "sources_of"]
 _MAX_CONTENT = 1 << 20
 """Bytes of a generated file that is kept in the plan; scripts have some hundred."""
 _CONFIGURATION = "pyvenv.cfg"
+_BARE_FILES = (_CONFIGURATION, ".gitignore", "CACHEDIR.TAG", ".lock")
+"""The last is where uv locks an environment."""
 _BARE_SCRIPTS = ("activate", "Activate", "deactivate", "pydoc.bat")
 _BARE_MODULES = ("_virtualenv.py", "_virtualenv.pth")
 _NO_PLAN = Plan(
@@ -298,7 +300,7 @@ def _folders(plan: Plan) -> Iterator[str]:
 
 def _bare_files(here: Environment) -> Iterator[str]:
     """Yield the environment's own files, as far as every tool names them alike."""
-    yield _CONFIGURATION
+    yield from _BARE_FILES
     scripts = here.scheme.scripts
     for name in sorted(os.listdir(here.place / scripts)):
         if name.startswith(_BARE_SCRIPTS):

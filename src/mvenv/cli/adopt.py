@@ -29,7 +29,7 @@ _SHOWN = 5
 
 @click.command("adopt")
 @click.argument(
-    "env_dirs",
+    "env_dir",
     nargs=-1,
     type=click.Path(path_type=Path),
     envvar="MVENV_ENV_DIR",
@@ -64,7 +64,7 @@ def adopt_command(console: Console, /, **options: Any) -> None:
     set_output(console, options)
     done: list[Adopted] = []
     errors: list[MvenvError] = []
-    for folder in options["env_dirs"] or (Path(".venv"),):
+    for folder in options["env_dir"] or (Path(".venv"),):
         request = AdoptRequest(
             folder=folder,
             policy=_MODES[options["link_mode"].lower()],
