@@ -14,7 +14,7 @@ from kit.commands import Outcome, Runner
 from kit.lockfiles import PylockWriter
 from kit.wheels import WheelMaker
 
-FILES = {
+FILES: dict[str, str | bytes] = {
     "victim.py": "answer = 42\n" * 100,
     "victim_more/__init__.py": "more = 1\n" * 20,
     "victim_more/data.bin": bytes(range(256)) * 40,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from doctor.conftest import FILES, World
+from doctor.conftest import World
 
-GOOD = FILES["victim.py"].encode()  # type: ignore[union-attr]  # a str in FILES
+GOOD = b"answer = 42\n" * 100
 EDIT = b"answer = 43\n" * 100
 
 
