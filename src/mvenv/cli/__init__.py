@@ -15,6 +15,7 @@ from mvenv.cli.console import Console
 from mvenv.cli.create import create_command
 from mvenv.cli.doctor import doctor_command
 from mvenv.cli.edit import edit_command
+from mvenv.cli.selftest import selftest_command
 from mvenv.cli.signals import Stopped, unwind_on_signals
 from mvenv.cli.sync import rollback_command, sync_command
 from mvenv.errors import MvenvError, SystemFault
@@ -39,6 +40,7 @@ command.add_command(doctor_command)
 command.add_command(sync_command)
 command.add_command(rollback_command)
 command.add_command(edit_command)
+command.add_command(selftest_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
