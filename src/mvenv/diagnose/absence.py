@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
@@ -86,20 +87,20 @@ class _Missing:
         self, one: Installed, lost: list[Expected]
     ) -> Iterator[Finding]:
         """Yield one finding where all of its modules are gone, else one a file."""
-        gone = [each for each in lost if not _is_metadata(each, one)]
-        there = [each for each in self._all[one.name] if not _is_metadata(each, one)]
-        if len(gone) < len(there) or len(gone) < 2:  # noqa: PLR2004  one is no group
+        modules = [each for each in self._all[one.name] if _is_module(each, one)]
+        gone = [each for each in lost if _is_module(each, one)]
+        if len(gone) < len(modules) or len(gone) < 2:  # noqa: PLR2004  one is no group
             yield from self.single(lost)
             return
         yield self._find(
             "F02",
             HealClass.PLAIN,
-            f"all of its {len(gone):,} files are missing",
-            _common_folder(gone),
+            f"all {len(gone):,} files of its modules are missing",
+            _common_folder(gone, one),
             one.name,
             files=gone,
         )
-        yield from self.single(each for each in lost if _is_metadata(each, one))
+        yield from self.single(each for each in lost if not _is_module(each, one))
 
     def without_metadata(
         self, one: Installed, lost: list[Expected]
@@ -170,14 +171,14 @@ def _is_metadata(one: Expected, owner: Installed) -> bool:
     return one.path.startswith(f"{owner.dist_info}/")
 
 
-def _common_folder(files: list[Expected]) -> str:
+def _is_module(one: Expected, owner: Installed) -> bool:
+    """Return whether it is in the site folder; scripts and data are elsewhere."""
+    site = owner.dist_info.rpartition("/")[0]
+    return one.path.startswith(f"{site}/") and not _is_metadata(one, owner)
+
+
+def _common_folder(files: list[Expected], owner: Installed) -> str:
     """Return where most of a distribution was: its folder, if it has one."""
-    tops: dict[str, int] = {}
-    for one in files:
-        parts = one.path.split("/")
-        depth = next(
-            (number for number, part in enumerate(parts) if part == "site-packages"), 0
-        )
-        top = "/".join(parts[: depth + 2])
-        tops[top] = tops.get(top, 0) + 1
-    return max(tops, key=lambda top: tops[top])
+    depth = owner.dist_info.count("/") + 1
+    tops = Counter("/".join(one.path.split("/")[:depth]) for one in files)
+    return tops.most_common(1)[0][0]

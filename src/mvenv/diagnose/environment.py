@@ -24,6 +24,7 @@ _BARE = re.compile(
     r"|lib64|lost\+found|" + re.escape(FOLDER)
 )
 """What `venv` makes besides files; the odd name is CPython 3.14's."""
+_WRITTEN = re.compile(r"pyvenv\.cfg|\.gitignore|bin/[Aa]ctivate[\w.]*")
 _LEAST_FREE = 8 << 20
 """Bytes that a heal needs at least."""
 _LEAST_INODES = 64
@@ -69,6 +70,9 @@ def _bare_links(subject: Subject) -> Iterator[tuple[str, str]]:
 def is_bare(subject: Subject, path: str) -> bool:
     """Return whether every environment has it, in no plan and not written."""
     if _BARE.fullmatch(path):
+        return True
+    if subject.receipt is None and _WRITTEN.fullmatch(path):
+        # There is no list of what was written.
         return True
     return any(path == link for link, _ in _bare_links(subject))
 

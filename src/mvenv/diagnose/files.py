@@ -183,7 +183,7 @@ class FilesLook:
         full = f"{path}/{name}" if path else name
         if is_folder and name == "__pycache__":
             self.bytecode.append(full)
-        elif not (is_folder and name in self.grove.folders.get(path, {})):
+        elif name not in self.grove.folders.get(path, {}):
             self.strangers.append(Stranger(full, is_folder))
 
     def _unlisted(self, path: str, error: OSError) -> None:
