@@ -161,7 +161,7 @@ def _group_lines(group: _Group, *, verbose: bool, here: Path) -> Iterator[str]:
         if first.fate in {Fate.FAILED, Fate.DRIFT}:
             label = "why" if first.fate is Fate.FAILED else "note"
         yield f"    {label}: {first.words}"
-    if finding.remedy and finding.remedy != first.words:
+    if finding.remedy not in {None, first.words} and first.fate is not Fate.HEALED:
         yield f"    next: {finding.remedy}"
 
 

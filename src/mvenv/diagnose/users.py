@@ -60,6 +60,13 @@ class Users:
         """Return the environments that have files of a wheel."""
         return tuple(root for root in self.roots if key in root.wheels)
 
+    def at(self, place: Path) -> Root | None:
+        """Return the environment that is on record in a place."""
+        return next(
+            (one for one in self.roots if os.path.realpath(one.path) == str(place)),
+            None,
+        )
+
     def keys(self) -> frozenset[StoreKey]:
         """Return every wheel that an environment has files of."""
         return frozenset(key for root in self.roots for key in root.wheels)

@@ -101,7 +101,7 @@ def _name(finding: Finding) -> tuple[str, Path, str | None]:
     return (finding.code, finding.where, finding.path)
 
 
-_AGAIN = frozenset({"F28", "F34"})
+_AGAIN = frozenset({"F28", "F34", "F36"})
 
 
 def _look(request: DoctorRequest, layout: StoreLayout, places: Sequence[Path]) -> Seen:

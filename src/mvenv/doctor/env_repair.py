@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from mvenv.diagnose.users import Place
 from mvenv.doctor.comparing import is_worthless
 from mvenv.doctor.means import Means, Unhealable
 from mvenv.doctor.steps import Repair, Root, Step
-from mvenv.env.receipt import Receipt
+from mvenv.env.receipt import Generated as Row
+from mvenv.env.receipt import Receipt, read_receipt, write_receipt
 from mvenv.hashes import digest_bytes, digest_file
 from mvenv.link.modes import LinkMode
 from mvenv.plan.changes import Change, Put, Remove, Rescue, Seal, SetAside, Symlink
@@ -294,9 +296,11 @@ def _generate(finding: Finding, expected: Expected, ward: Ward, root: Root) -> R
         return Repair(finding=finding, words="linked again", steps=tuple(steps))
     digest = digest_bytes(made.content)
     same = digest.sha256 == expected.sha256
+    act: Callable[[], None] | None = None
     if finding.code == "F12" and _is(place, expected.sha256):
         seal = Seal(expected.path, expected.mode, expected.mtime_ns)
         steps = [Step(root, seal)]
+        same = True
     else:
         put = Put(
             path=expected.path,
@@ -309,12 +313,26 @@ def _generate(finding: Finding, expected: Expected, ward: Ward, root: Root) -> R
             content=made.content,
         )
         steps.append(Step(root, put))
+        if not same:
+            act = partial(_put_on_receipt, ward.place, put)
     return Repair(
         finding=finding,
         words="written again",
         steps=tuple(steps),
+        act=act,
         proofs=((ward.place, expected),) if same else (),
     )
+
+
+def _put_on_receipt(place: Path, put: Put) -> None:
+    """Put down what was written, where it is not what the receipt had."""
+    receipt = read_receipt(place)
+    if receipt is None:
+        return
+    moment = (place / put.path).lstat().st_mtime_ns
+    row = Row(put.path, put.sha256, put.size, put.mode, moment)
+    others = (one for one in receipt.generated if one.path != put.path)
+    write_receipt(place, replace(receipt, generated=(*others, row)))
 
 
 def _is(place: Path, sha256: str) -> bool:
@@ -352,6 +370,7 @@ def _record(finding: Finding, ward: Ward, root: Root) -> Repair:
         finding=finding,
         words="written again from what was installed",
         steps=(*keep, Step(root, put)),
+        act=None if same else partial(_put_on_receipt, ward.place, put),
     )
 
 

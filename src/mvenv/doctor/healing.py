@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from mvenv.doctor.records import restore_records
 from mvenv.doctor.steps import Carrier, Repair, reason_of
 from mvenv.doctor.store_repair import plan_store_repair
 from mvenv.doctor.whole import plan_whole_repair
+from mvenv.env.receipt import BUILDING
 from mvenv.errors import MvenvError
 from mvenv.hashes import digest_file
 from mvenv.locking import lock_folder
@@ -152,6 +154,8 @@ class Healing:
         return plan_file_repair(finding, ward, self.means)
 
     def _sweep(self, finding: Finding) -> Repair:
+        if finding.path == BUILDING:
+            return self._finish(finding)
         if not (finding.path or "").startswith(_BESIDE):
             raise Unhealable(finding.remedy or "run the same command again")
 
@@ -159,6 +163,22 @@ class Healing:
             sweep_scratch(finding.where, _BESIDE)
 
         return Repair(finding=finding, words="removed", act=sweep)
+
+    def _finish(self, finding: Finding) -> Repair:
+        """Let what was begun in place be healed, if the store knows what it was."""
+        place, means = finding.where, self.means
+        root = means.users.at(place)
+        if root is None or means.users.plan(root) is None:
+            raise Unhealable("nothing says what it was to become")
+
+        def finish() -> None:
+            with (place / BUILDING).open("rb") as mark:
+                # Whoever fills it holds this lock.
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                restore_records(place, means.layout, means.users)
+                (place / BUILDING).unlink()
+
+        return Repair(finding=finding, words="finished", act=finish)
 
     def _restore_records(self, finding: Finding) -> Repair:
         def restore() -> str:

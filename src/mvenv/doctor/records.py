@@ -45,9 +45,7 @@ def restore_records(place: Path, layout: StoreLayout, users: Users) -> str:
     `Unhealable` where nothing that can be trusted says what they were.
     """
     receipt = read_receipt(place)
-    root = next(
-        (one for one in users.roots if os.path.realpath(one.path) == str(place)), None
-    )
+    root = users.at(place)
     sha256 = receipt.plan if receipt is not None else root.plan if root else None
     if sha256 is None:
         raise Unhealable(

@@ -64,7 +64,7 @@ class Repair:
     words: str
     """What it does, for people: ``put back from the store``."""
     steps: tuple[Step, ...] = ()
-    act: Callable[[], str | None] | None = None
+    act: Callable[[], str | None] | Callable[[], None] | None = None
     """What no change can say, like putting an environment on record; it may return
     better words."""
     proofs: tuple[tuple[Path, Expected], ...] = ()
