@@ -18,7 +18,7 @@ from mvenv.apply.changing import Changer
 from mvenv.apply.present import before_change, receipt_of, rescue_folder, stored_put
 from mvenv.env.bare import python_in
 from mvenv.env.generations import read_journal
-from mvenv.env.receipt import Receipt, write_receipt
+from mvenv.env.receipt import FOLDER, Receipt, write_receipt
 from mvenv.env.state import observe
 from mvenv.errors import (
     EnvironmentFault,
@@ -157,7 +157,7 @@ def _unknown(name: str, there: Iterable[str]) -> MvenvError:
 def _modes(run: RunFolder, place: Path, receipt: Receipt) -> LinkChoice:
     same_owner = place.stat().st_uid == os.geteuid()
     policy = LinkPolicy(receipt.asked.policy)
-    return probe(run.path, place, policy, same_owner=same_owner)
+    return probe(run.path, place / FOLDER, policy, same_owner=same_owner)
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ from mvenv.errors import EnvironmentFault, LinkError, SystemFault
 from mvenv.hashes import digest_bytes
 from mvenv.interpreters import inspect_interpreter
 from mvenv.link.modes import LinkChoice, LinkMode, LinkPolicy
-from mvenv.link.probe import probe
+from mvenv.link.probe import probe, sweep_probes
 from mvenv.locking import lock_folder
 from mvenv.plan.record import load_plan
 from mvenv.progress import Reporter, Unit
@@ -78,6 +78,7 @@ def adopt(request: AdoptRequest, reporter: Reporter) -> Adopted:
         ):
             # Perhaps made by a run that was killed.
             sweep(layout)
+            sweep_probes(state.place)
             adoption = _prepare(request, reporter, state, layout, run)
             return replace(adoption.carry_out(), seconds=time.monotonic() - started)
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mvenv.env.generations import (
+    GENERATIONS,
     NEXT_PLAN,
     Journal,
     generation_folder,
@@ -21,7 +23,7 @@ from mvenv.env.receipt import FOLDER, PLAN, Receipt
 from mvenv.env.state import EnvironmentState, Standing
 from mvenv.errors import EnvironmentFault
 from mvenv.hashes import digest_bytes
-from mvenv.link.probe import PROBE
+from mvenv.link.probe import sweep_probes
 from mvenv.plan.changes import Proof, Put
 from mvenv.plan.model import Plan
 from mvenv.plan.record import load_plan
@@ -45,6 +47,8 @@ __all__ = [
 ]
 
 _RESCUED = f"{FOLDER}/rescued"
+_ID = re.compile(r"[0-9a-f]{16}")
+"""Of an environment; it names a file in the store's registry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +83,31 @@ def receipt_of(state: EnvironmentState) -> Receipt:
             hint="`mvenv adopt` takes over what another tool made, `mvenv doctor`"
             " mends what is ours, `mvenv create --clear` makes it anew",
         )
+    _check_own(state, receipt)
     if os.path.realpath(receipt.path) != os.path.realpath(state.place):
         raise EnvironmentFault(
             f"`{state.path}` was made as `{receipt.path}`, and moved or copied since",
             hint="`mvenv doctor --fix` lets it be at home here",
         )
     return receipt
+
+
+def _check_own(state: EnvironmentState, receipt: Receipt) -> None:
+    """Raise `EnvironmentFault` where our own folder would lead us elsewhere.
+
+    Environments come with what people clone.
+    """
+    for name in (FOLDER, GENERATIONS, _RESCUED):
+        if (state.place / name).is_symlink():
+            raise EnvironmentFault(
+                f"`{state.place / name}` is a link, and not a folder of its own",
+                hint="`mvenv create --clear` makes the environment anew",
+            )
+    if not _ID.fullmatch(receipt.id):
+        raise EnvironmentFault(
+            f"the receipt of `{state.path}` was not written by mvenv",
+            hint="`mvenv create --clear` makes the environment anew",
+        )
 
 
 def before_change(
@@ -155,9 +178,7 @@ def tidy(place: Path) -> None:
     """Delete what killed runs left in our own folder; it is locked."""
     folder = place / FOLDER
     sweep_temporaries(folder)
-    for name in os.listdir(folder):
-        if name.startswith(PROBE):
-            (folder / name).unlink(missing_ok=True)
+    sweep_probes(folder)
 
 
 def next_plan(place: Path, journal: Journal, layout: StoreLayout) -> Plan | None:

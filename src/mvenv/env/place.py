@@ -22,7 +22,7 @@ from typing import Protocol
 from mvenv.env.receipt import BUILDING, FOLDER
 from mvenv.env.state import EnvironmentState, Standing
 from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
-from mvenv.link.probe import PROBE
+from mvenv.link.probe import sweep_probes
 from mvenv.records import sweep_temporaries
 from mvenv.scratch import ScratchFolder, sweep_scratch
 
@@ -325,9 +325,7 @@ def _is_there(stream: FileIO, path: Path) -> bool:
 def _sweep_in_place(folder: Path) -> None:
     """Delete what a killed run left beside the names it wrote; the mark is locked."""
     sweep_temporaries(folder / FOLDER)
-    for name in os.listdir(folder):
-        if name.startswith(PROBE):
-            os.unlink(folder / name)
+    sweep_probes(folder)
 
 
 def _fail(error: OSError) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from mvenv.link.files import copy_file, hard_link, reflink_file, write_new
 from mvenv.link.modes import NEXT_MODE, LinkChoice, LinkMode, LinkPolicy, PassedOver
 
-__all__ = ["PROBE", "probe"]
+__all__ = ["PROBE", "probe", "sweep_probes"]
 
 PROBE = ".mvenv-probe-"
 """How the names begin that a probe makes; only one that was killed leaves them."""
@@ -53,6 +53,13 @@ def probe(
             os.close(destination)
     finally:
         os.close(origin)
+
+
+def sweep_probes(folder: Path) -> None:
+    """Delete what killed probes left in ``folder``, which nobody else may probe now."""
+    for name in os.listdir(folder):
+        if name.startswith(PROBE):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _try_modes(
