@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 from mvenv.diagnose.absence import tell_missing
@@ -95,7 +95,7 @@ class _Look:
         scrubbed = self._scrub(look, scrub_seconds)
         judge = look.judge
         return Examination(
-            findings=(*findings, *judge.findings),
+            findings=(*findings, *_grouped(judge.findings)),
             checked=look.checked,
             rehashed=judge.rehashed,
             bytes_hashed=judge.bytes_hashed,
@@ -146,6 +146,36 @@ def _users(subject: Subject) -> Users:
     with contextlib.suppress(OSError):
         found = roots(subject.layout)
     return Users(subject.layout, found)
+
+
+def _grouped(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield findings, those of distributions that share nothing any more as one each.
+
+    A copied environment has them for all of its files.
+    """
+    unshared: dict[str | None, list[Finding]] = {}
+    for finding in findings:
+        if finding.code == "F11":
+            unshared.setdefault(finding.distribution, []).append(finding)
+        else:
+            yield finding
+    for those in unshared.values():
+        if len(those) < _MANY:
+            yield from those
+            continue
+        files = tuple(one.expected for one in those if one.expected is not None)
+        above = os.path.commonpath([os.path.dirname(one.path) for one in files])
+        yield replace(
+            those[0],
+            path=above or None,
+            detail=f"has {len(files):,} files of its own, equal to the store's",
+            expected=None,
+            files=files,
+        )
+
+
+_MANY = 10
+"""Files of one distribution that are told as one."""
 
 
 def _strangers(subject: Subject, look: FilesLook, claims: _Claims) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import posixpath
 from collections.abc import Iterator
@@ -24,10 +25,12 @@ __all__ = [
     "claimed_paths",
     "expected_files",
     "generated_rows",
+    "path_of_row",
     "ownership",
 ]
 
 EXECUTABLE, PLAIN = 0o755, 0o644
+_SAMPLE = 32
 UNKNOWN = -1
 """mtime of a file that was written when nobody noted the time."""
 
@@ -110,17 +113,38 @@ def claimed_paths(record: PlannedRecord) -> Iterator[str]:
     """Yield the paths that a planned RECORD lists, below the environment."""
     yield from record.scripts
     for line in record.rows.splitlines():
-        name = line.rsplit(",", 2)[0]
-        if name.startswith('"'):
-            name = name[1:-1].replace('""', '"')
-        yield posixpath.normpath(f"{record.site}/{name}")
+        yield path_of_row(line, record.site)
+
+
+def path_of_row(row: str, site: str) -> str:
+    """Return the path that a row of a RECORD is about, below the environment."""
+    name = row.rsplit(",", 2)[0]
+    if name.startswith('"'):
+        name = name[1:-1].replace('""', '"')
+    return posixpath.normpath(f"{site}/{name}")
 
 
 def ownership(subject: Subject, plan: Plan) -> Ownership:
     """Return whose the files of a subject's plan are."""
     receipt = subject.receipt
-    hard = receipt is None or receipt.link_mode == LinkMode.HARDLINK.value
-    return Ownership(plan, hard)
+    if receipt is not None:
+        return Ownership(plan, receipt.link_mode == LinkMode.HARDLINK.value)
+    return Ownership(plan, _has_links(subject, plan))
+
+
+def _has_links(subject: Subject, plan: Plan) -> bool:
+    """Return whether files are hard links, by a few of them."""
+    shared = (
+        subject.place / group.target / file.target
+        for group in plan.links
+        for file in group.files
+        if not file.private
+    )
+    for path in itertools.islice(shared, _SAMPLE):
+        with contextlib.suppress(OSError):
+            if path.lstat().st_nlink > 1:
+                return True
+    return False
 
 
 def generated_rows(subject: Subject) -> dict[str, Generated]:
