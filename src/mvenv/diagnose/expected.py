@@ -25,8 +25,8 @@ __all__ = [
     "claimed_paths",
     "expected_files",
     "generated_rows",
-    "path_of_row",
     "ownership",
+    "path_of_row",
 ]
 
 EXECUTABLE, PLAIN = 0o755, 0o644

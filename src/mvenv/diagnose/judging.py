@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mvenv.diagnose.expected import EXECUTABLE, PLAIN, UNKNOWN
+from mvenv.diagnose.expected import (
+    EXECUTABLE,
+    PLAIN,
+    UNKNOWN,
+    claimed_paths,
+    path_of_row,
+)
 from mvenv.diagnose.model import Expected, Finding, HealClass, Kind, Touched
 from mvenv.diagnose.names import normalized, read_headers
 from mvenv.diagnose.reading import begins, content_at, only_nulls, sha256_at
@@ -233,20 +240,39 @@ class Judge:
             detail = "has only null bytes"
             self.find(expected, _code("F07", expected), HealClass.PLAIN, detail)
         elif not (
-            self._wrong_generated(expected)
+            self._wrong_generated(expected, folder)
             or self._is_clobbered(expected, sha256)
             or self._is_no_metadata(expected, seen, folder)
             or self._is_cut(expected, seen, folder)
         ):
             self._edited(expected, seen)
 
-    def _wrong_generated(self, expected: Expected) -> bool:
+    def _wrong_generated(self, expected: Expected, folder: int) -> bool:
         code = _code("F10", expected)
         if expected.kind is not Kind.GENERATED or code == "F10":
             return False
+        if code == "F22" and self._has_only_more(expected, folder):
+            detail = "has rows that somebody added; ours are right"
+            self.find(expected, code, HealClass.REPORT, detail, drift=True)
+            return True
         heal = HealClass.FIX if code == "F22" else HealClass.PLAIN
         self.find(expected, code, heal, "is not as mvenv wrote it")
         return True
+
+    def _has_only_more(self, expected: Expected, folder: int) -> bool:
+        """Return whether a RECORD has all of our rows, and more of others."""
+        plan = self.subject.plan
+        for record in plan.records if plan else ():
+            if record.path == expected.path:
+                ours = frozenset(claimed_paths(record)) | {record.path}
+                content = content_at(expected.path.rpartition("/")[2], folder, _MOST)
+                rows = [
+                    row
+                    for row in content.splitlines(keepends=True)
+                    if path_of_row(os.fsdecode(row), record.site) in ours
+                ]
+                return hashlib.sha256(b"".join(rows)).hexdigest() == expected.sha256
+        return False
 
     def _is_clobbered(self, expected: Expected, sha256: str) -> bool:
         """Find whether another distribution's file took this one's place."""
