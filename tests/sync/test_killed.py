@@ -340,3 +340,27 @@ def test_an_undo_that_is_killed_is_done_again(
         stage.check_whole()
 
     _try_all(stage, "half", stage.command("rollback"), judge)
+
+
+def test_a_full_disk_is_told_and_the_same_sync_finishes(
+    stage: Stage, both: tuple[Snapshot, Snapshot]
+) -> None:
+    old, new = both
+    stage.reset("before")
+    calls = [
+        call
+        for call in stage.trace.calls(stage.sync("new"), stage.base / "case" / "env")
+        if call.name in {"rename", "renameat", "linkat", "mkdir", "mkdirat", "write"}
+    ]
+    for call in spread(calls, _POINTS):
+        stage.reset("before")
+        ended = stage.trace.fail(stage.sync("new"), call, "ENOSPC")
+        assert ended.fired, call
+        assert ended.returncode == 18, ended.output
+        assert "Traceback" not in ended.output
+        assert _torn(stage.installed(), old, new) == [], call
+        if (stage.environment / SYNCING).exists():
+            assert "`mvenv rollback` goes back" in ended.output
+        stage.run(stage.sync("new"))
+        assert stage.installed() == new, call
+        stage.check_whole()

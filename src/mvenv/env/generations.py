@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mvenv.env.receipt import FOLDER, PLAN, RECEIPT, Receipt, read_receipt
-from mvenv.errors import EnvironmentFault
 from mvenv.records import load_json, store_json
 
 __all__ = [
@@ -158,13 +157,7 @@ def is_tidy(place: Path) -> bool:
 
 
 def make_generation(place: Path, number: int) -> Path:
-    """Make a generation's folder, with the receipt and the plan that are there now.
-
-    `EnvironmentFault` where a link leads out of the environment.
-    """
-    for folder in (place / FOLDER, place / GENERATIONS):
-        if folder.is_symlink():
-            raise EnvironmentFault(f"`{folder}` is a link, and not a folder of its own")
+    """Make a generation's folder, with the receipt and the plan that are there now."""
     folder = generation_folder(place, number)
     (folder / FOLDER).mkdir(mode=0o755, parents=True, exist_ok=True)
     for name in (RECEIPT, PLAN):

@@ -20,6 +20,7 @@ from mvenv.env.generations import (
     FILES,
     GENERATIONS,
     NEXT_PLAN,
+    SYNCING,
     Journal,
     Kept,
     begin,
@@ -29,7 +30,7 @@ from mvenv.env.generations import (
     sweep_generations,
 )
 from mvenv.env.receipt import PLAN, Generated, Receipt, write_receipt
-from mvenv.errors import SystemFault
+from mvenv.errors import MvenvError, SystemFault
 from mvenv.link.files import share_file
 from mvenv.link.modes import LinkChoice, LinkMode
 from mvenv.plan.changes import (
@@ -108,11 +109,25 @@ def bring(
         journal = work.keep(journal, layout)
         work.change()
         return work.make_known(journal)
+    except MvenvError as error:
+        _tell(error, place)
+        raise
     except OSError as error:
         doing = "cannot change the environment"
-        raise SystemFault.from_os_error(error, doing) from error
+        fault = SystemFault.from_os_error(error, doing)
+        _tell(fault, place)
+        raise fault from error
     finally:
         work.close()
+
+
+def _tell(error: MvenvError, place: Path) -> None:
+    """Add to an error what can be done about a change that was begun."""
+    if (place / SYNCING).exists():
+        error.kept = error.kept or (
+            "each file is what it was or what it is to be; the same command goes on"
+            " from here, `mvenv rollback` goes back"
+        )
 
 
 class _Bringing:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mvenv import __version__
 from mvenv.apply.changing import Changer
 from mvenv.apply.present import (
     Before,
@@ -206,7 +205,6 @@ class Work:
                     destination,
                     receipt=replace(
                         destination.receipt,
-                        mvenv=__version__,
                         boot_id=boot_id(),
                         store=str(self.layout.root),
                         link_mode=choice.best.value,
