@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mvenv.adopt.installed import Environment, Installation, Row
 from mvenv.adopt.matching import Match, lay_out
-from mvenv.adopt.sharing import state_of
+from mvenv.adopt.sharing import own_bytes, state_of
 from mvenv.apply.proving import ProvenCopies
 from mvenv.errors import MvenvError
 from mvenv.records import replace_bytes
@@ -33,6 +33,8 @@ __all__ = ["Learner"]
 
 _SHEBANG_BYTES = 4096
 """Bytes in which a script names its interpreter, if it does."""
+_BLOCK = 512
+"""Bytes (``stat(2)``)."""
 _CONTROL = frozenset(map(chr, [*range(32), 127]))
 
 
@@ -71,8 +73,8 @@ class Learner:
                 continue
             if stat.S_ISREG(seen.st_mode) and seen.st_size == row.size:
                 count += 1
-                size += seen.st_blocks * 512
-                freed += seen.st_blocks * 512 if seen.st_nlink == 1 else 0
+                size += seen.st_blocks * _BLOCK
+                freed += own_bytes(self.environment.place / row.path, seen)
         return count, size, freed
 
     def worth_learning(self, one: Installation) -> Iterator[tuple[Row, str]]:

@@ -19,6 +19,7 @@ from mvenv.store.runs import RunFolder, discard
 from mvenv.wheels.manifest import Manifest, ManifestFile
 
 __all__ = [
+    "IMPORTED",
     "MANIFEST",
     "REBUILT",
     "SYNCED",
@@ -30,6 +31,9 @@ __all__ = [
     "WheelStore",
 ]
 
+IMPORTED = "imported"
+"""There where an entry came in an archive: that its files are those of its manifest
+is proven, and not that the manifest is the wheel's."""
 MANIFEST = "MANIFEST"
 REBUILT = "rebuilt"
 """There where an entry was made from environments; says from which."""
@@ -160,13 +164,24 @@ class WheelStore:
             present = self.find(key)
             if present is not None:
                 return present
-            staged = self.stage(archive, key, filename, run)
-            final = self.layout.entry(key)
-            if final.exists():
-                self._set_aside(key)
-            final.parent.mkdir(mode=0o755, exist_ok=True)
-            os.rename(staged.root, final)
-            return StoredWheel(key=key, root=final, manifest=staged.manifest)
+            return self._name(self.stage(archive, key, filename, run))
+
+    def admit(self, staged: StoredWheel) -> bool:
+        """Take in a wheel that was verified file by file; false where it is there."""
+        with self.locked(staged.key):
+            if self.find(staged.key) is not None:
+                return False
+            self._name(staged)
+            return True
+
+    def _name(self, staged: StoredWheel) -> StoredWheel:
+        """Give a whole wheel its name, in place of a damaged one."""
+        final = self.layout.entry(staged.key)
+        if final.exists():
+            self._set_aside(staged.key)
+        final.parent.mkdir(mode=0o755, exist_ok=True)
+        os.rename(staged.root, final)
+        return StoredWheel(key=staged.key, root=final, manifest=staged.manifest)
 
     def stage(
         self, archive: Path, key: StoreKey, filename: str, run: RunFolder
