@@ -44,7 +44,7 @@ def wheels(make_wheel: WheelMaker) -> Path:
     return make_wheel.folder
 
 
-class _Templates:
+class Templates:
     """Environments that pip made, each once, to be copied: pip takes its time."""
 
     def __init__(self, folder: Path) -> None:
@@ -74,13 +74,13 @@ class _Templates:
 
 
 @pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> _Templates:
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     """Return what pip made so far in this process."""
-    return _Templates(tmp_path_factory.mktemp("pip"))
+    return Templates(tmp_path_factory.mktemp("pip"))
 
 
 @pytest.fixture
-def pip_environment(tmp_path: Path, templates: _Templates) -> MakeEnvironment:
+def pip_environment(tmp_path: Path, templates: Templates) -> MakeEnvironment:
     """Make environments as pip does."""
 
     def make(name: str, *requirements: str) -> Path:

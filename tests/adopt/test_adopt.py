@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from adopt.conftest import Templates
 from adopt.installing import MakeEnvironment, find_uv, pip, run, site_of
 from kit.commands import Runner
+from kit.filesystems import MOUNTED_KINDS, Filesystems
 from kit.lockfiles import PylockWriter
 from kit.snapshots import tree_snapshot
 from kit.wheels import WheelMaker
@@ -23,6 +25,7 @@ from mvenv.apply.rebuild import rebuild_wheel
 from mvenv.env.receipt import read_receipt
 from mvenv.link.tree import TEMPORARY
 from mvenv.plan.record import load_plan
+from mvenv.store.durability import flush_file_system
 from mvenv.store.entries import WheelStore
 from mvenv.store.layout import open_layout
 from mvenv.store.registry import roots
@@ -604,6 +607,80 @@ def test_what_is_no_environment_is_refused_and_the_others_are_adopted(
     assert outcome.code == 17
     assert "no environment to adopt" in outcome.err
     assert "1 distribution · 1 shared (1 learned)" in outcome.out
+
+
+@pytest.mark.parametrize("kind", MOUNTED_KINDS)
+def test_each_file_system_in_its_best_way(
+    mvenv: Runner, templates: Templates, filesystems: Filesystems, kind: str
+) -> None:
+    disk = filesystems.folder(kind)
+    store, one, other = disk / "store", disk / "one", disk / "other"
+    for folder in (one, other):
+        templates.copy(("demo", "plain==2.0"), folder)
+    flush_file_system(disk)
+    before = {folder: contents(folder) for folder in (one, other)}
+
+    outcome = mvenv("adopt", one, other, "--json", store=store)
+
+    assert outcome.code == 0, outcome.out
+    first, second = outcome.value["environments"]
+    assert {folder: contents(folder) for folder in (one, other)} == before
+    reflinks = first["link_mode"] == "reflink"
+    assert reflinks == (kind in {"xfs", "btrfs"})
+    assert (first["learned"], second["learned"]) == (2, 0)
+    assert first["given_back_bytes"] == 0
+    assert second["given_back_bytes"] >= 200_000
+    shared = site_of(other) / "demo/data.bin"
+    assert shared.stat().st_mode & 0o777 == (0o644 if reflinks else 0o444)
+    assert shared.stat().st_nlink == (1 if reflinks else 3)
+    # Detached, with its stamp: only the file system can tell.
+    copy = disk / "copy"
+    copy.write_bytes(shared.read_bytes())
+    shutil.copystat(shared, copy)
+    flush_file_system(disk)
+    copy.replace(shared)
+    outcome = mvenv("adopt", other, "--json", store=store)
+    [again] = outcome.value["environments"]
+    assert sum(one["linked_files"] for one in again["distributions"]) == 1
+    assert run(other / "bin/demo") == "demo\n"
+
+
+@pytest.mark.slow
+def test_poetry_goes_on_with_it(mvenv: Runner, wheels: Path, tmp_path: Path) -> None:
+    poetry = shutil.which("poetry")
+    if poetry is None:
+        pytest.skip("there is no `poetry`")
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        "[tool.poetry]\npackage-mode = false\n"
+        '[tool.poetry.dependencies]\npython = ">=3.8"\n'
+        f'demo = {{path = "{wheels}/demo-1.0-py3-none-any.whl"}}\n'
+        f'plain = {{path = "{wheels}/plain-2.0-py3-none-any.whl"}}\n'
+    )
+
+    def run_poetry(*words: str) -> str:
+        return run(
+            poetry,
+            "--directory",
+            project,
+            *words,
+            POETRY_VIRTUALENVS_IN_PROJECT="true",
+            POETRY_CACHE_DIR=str(tmp_path / "poetry"),
+        )
+
+    run_poetry("install")
+    folder = project / ".venv"
+    installed = contents(folder)
+
+    [adopted] = adopt(mvenv, folder)
+
+    assert contents(folder) == installed
+    assert by_name(adopted)["demo"]["shared"]
+    assert "No dependencies to install" in run_poetry("install")
+    assert run_poetry("run", "demo").endswith("demo\n")
+    run_poetry("remove", "plain")
+    assert not (site_of(folder) / "plain").exists()
 
 
 @pytest.mark.slow

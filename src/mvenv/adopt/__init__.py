@@ -19,7 +19,7 @@ from mvenv.adopt.matching import Entries, Match
 from mvenv.adopt.outcome import Adopted, AdoptedDistribution
 from mvenv.adopt.planning import Known, NewPlan, plan_environment, sources_of
 from mvenv.adopt.records import Records, is_of
-from mvenv.adopt.sharing import Shared, Sharer
+from mvenv.adopt.sharing import Shared, Sharer, own_bytes
 from mvenv.apply.donors import Donors, find_donor
 from mvenv.apply.rebuild import rebuild_wheel
 from mvenv.env.bare import python_in
@@ -43,8 +43,6 @@ from mvenv.store.runs import RunFolder, sweep
 from mvenv.target import Target
 
 __all__ = ["AdoptRequest", "Adopted", "adopt"]
-
-_BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +166,8 @@ class _Adoption:
     expected: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     """In a dry run: files that would be learned, their bytes, and those of them that
     are nobody else's, by dist-info."""
+    stored: int = 0
+    """Bytes on the disk that the store took."""
     made: list[StoredWheel] = field(default_factory=list)
     """Entries that were made again, and are to be flushed."""
 
@@ -188,6 +188,8 @@ class _Adoption:
         )
         if not self.request.dry_run:
             self._flush_store(learner, matches)
+            # Before its files are shared: then those bytes are not its own any more.
+            self.stored = _bytes_of((*learner.new, *self.made))
         records = Records(
             state=self.state,
             layout=self.layout,
@@ -202,7 +204,7 @@ class _Adoption:
         shared = self._share(matches, plan, learner)
         if not self.request.dry_run:
             records.leave()
-        return self._outcome(installed, matches, shared, learner)
+        return self._outcome(installed, matches, shared)
 
     def _match(
         self, installed: Iterable[Installation], learner: Learner
@@ -340,7 +342,6 @@ class _Adoption:
         installed: Iterable[Installation],
         matches: Iterable[Match],
         shared: dict[str, Shared],
-        learner: Learner,
     ) -> Adopted:
         by_name = {match.installation.dist_info: match for match in matches}
         distributions = tuple(
@@ -355,13 +356,7 @@ class _Adoption:
             passed_over=self.choice.passed_over,
             freed=sum(one.freed for one in shared.values())
             + sum(freed for _, _, freed in self.expected.values()),
-            stored=sum(
-                (wheel.tree / file.path).stat().st_blocks * _BLOCK
-                for wheel in (*learner.new, *self.made)
-                for file in wheel.manifest.files
-            )
-            + sum(size for _, size, _ in self.expected.values()),
-            exact=self.choice.best is LinkMode.HARDLINK,
+            stored=self.stored + sum(size for _, size, _ in self.expected.values()),
             dry=self.request.dry_run,
             seconds=0.0,
         )
@@ -385,3 +380,10 @@ class _Adoption:
             damaged=tuple(done.damaged),
             alone=self.alone.get(one.dist_info),
         )
+
+
+def _bytes_of(wheels: Iterable[StoredWheel]) -> int:
+    places = (
+        wheel.tree / file.path for wheel in wheels for file in wheel.manifest.files
+    )
+    return sum(own_bytes(place, place.lstat()) for place in places)

@@ -68,9 +68,6 @@ class Adopted:
     """Bytes on the disk that its files had for themselves and have no more."""
     stored: int
     """Bytes on the disk that the store took for what it learned."""
-    exact: bool
-    """`freed` was counted; else it is the most it can be, since old reflinks do not
-    tell what they shared."""
     dry: bool
     seconds: float
 
@@ -102,7 +99,6 @@ class Adopted:
             "freed_bytes": self.freed,
             "stored_bytes": self.stored,
             "given_back_bytes": self.given_back,
-            "exact": self.exact,
             "dry_run": self.dry,
             "seconds": round(self.seconds, 3),
         }

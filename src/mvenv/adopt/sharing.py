@@ -16,6 +16,7 @@ from mvenv.adopt.matching import Match
 from mvenv.apply.changing import Changer
 from mvenv.errors import DamagedEntry, SystemFault
 from mvenv.hashes import sha256_file
+from mvenv.link.extents import file_bytes, same_extents
 from mvenv.link.modes import LinkMode
 from mvenv.link.tree import TEMPORARY
 from mvenv.plan.changes import Proof, Put
@@ -23,10 +24,31 @@ from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.layout import PlacedFile, Placing
 
-__all__ = ["Shared", "Sharer", "state_of"]
+__all__ = ["Shared", "Sharer", "own_bytes", "state_of"]
 
 _BLOCK = 512
 """Bytes, whatever the file system's own are (``stat(2)``)."""
+_WORTH_ASKING = 1 << 14
+"""Bytes from which on the file system is asked whether two files share theirs."""
+
+
+def own_bytes(path: Path, seen: os.stat_result) -> int:
+    """Return the bytes on the disk that nobody else has: no other name, no reflink.
+
+    The fewest where that is not clear.
+    """
+    if seen.st_nlink > 1:
+        return 0
+    taken = seen.st_blocks * _BLOCK
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = file_bytes(descriptor, sync=False)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return 0
+    return taken if found is None else min(taken, found.own)
 
 
 @dataclass(slots=True)
@@ -106,13 +128,14 @@ class Sharer:
         if seen is None:
             return
         link = placed.how is Placing.LINK
-        if self._is_so(match.wheel, placed, seen, link=link):
+        if self._is_so(match.wheel, path, placed, seen, link=link):
             done.already += link
             done.private += not link
             return
         if not self._is_same(path, placed, seen):
             done.edited.append(path)
             return
+        freed = own_bytes(self.environment.place / path, seen) if link else 0
         try:
             if not self.dry and not self._put(match, path, seen, link=link):
                 done.edited.append(path)
@@ -122,8 +145,7 @@ class Sharer:
             return
         done.linked += link
         done.private += not link
-        if link and seen.st_nlink == 1:
-            done.freed += seen.st_blocks * _BLOCK
+        done.freed += freed
 
     def _look(self, path: str, done: Shared) -> os.stat_result | None:
         """Return what is there, if it is a file of this user and this environment."""
@@ -144,6 +166,7 @@ class Sharer:
     def _is_so(
         self,
         wheel: StoredWheel,
+        path: str,
         placed: PlacedFile,
         seen: os.stat_result,
         *,
@@ -162,7 +185,21 @@ class Sharer:
             and seen.st_mtime_ns == placed.file.mtime_ns
             and seen.st_size == placed.file.size
             and stat.S_IMODE(seen.st_mode) == bits
+            and not (link and self._is_apart(wheel, path, placed))
         )
+
+    def _is_apart(self, wheel: StoredWheel, path: str, placed: PlacedFile) -> bool:
+        """Return whether it is known to have bytes of its own: it is no reflink."""
+        if placed.file.size < _WORTH_ASKING:
+            return False
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+            both = []
+            for file in (wheel.tree / placed.source, self.environment.place / path):
+                both.append(os.open(file, flags))
+                opened.callback(os.close, both[-1])
+            return same_extents(*both) is False
+        return False
 
     def _is_same(self, path: str, placed: PlacedFile, seen: os.stat_result) -> bool:
         """Return whether it has the entry's bytes, and is no less executable there."""

@@ -95,7 +95,7 @@ def _summary(adopted: Adopted, *, verbose: bool) -> str:
         f"{'would adopt' if adopted.dry else 'adopted'} {_shortest(adopted.path)}",
         f"{count} distribution{'' if count == 1 else 's'}",
         f"{adopted.count()} shared" + (f" ({learned} learned)" if learned else ""),
-        f"{'' if adopted.exact else 'up to '}{in_words(adopted.given_back)} given back",
+        f"{in_words(adopted.given_back)} given back",
     ]
     if adopted.stored:
         head.append(f"{in_words(adopted.stored)} added to the store")
