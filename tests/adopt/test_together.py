@@ -11,6 +11,7 @@ import pytest
 
 from adopt.installing import MakeEnvironment, pip, site_of
 from kit.commands import Runner
+from kit.lockfiles import PylockWriter
 from kit.wheels import WheelMaker
 from mvenv.env.receipt import read_receipt
 from mvenv.plan.record import load_plan
@@ -117,3 +118,44 @@ def test_an_environment_under_another_name(
 
     assert outcome.code == 0, outcome.err
     assert (site_of(folder) / "plain/__init__.py").stat().st_nlink == 2
+
+
+def test_what_was_made_private_on_purpose_stays_private(
+    mvenv: Runner,
+    wheels: Path,
+    write_pylock: PylockWriter,
+    tmp_path: Path,
+) -> None:
+    lock = write_pylock(*wheels.glob("demo-*"), *wheels.glob("plain-2.0-*"))
+    folder = tmp_path / "one"
+    mvenv.create(folder, lock, "--link-mode", "hardlink")
+    assert mvenv("edit", folder, "plain").code == 0
+    private = site_of(folder) / "plain/__init__.py"
+    assert private.stat().st_nlink == 1
+
+    outcome = mvenv("adopt", folder, "--json")
+
+    assert outcome.code == 0, outcome.out
+    assert private.stat().st_nlink == 1
+    receipt = read_receipt(folder)
+    assert receipt is not None
+    assert receipt.edits == ("plain",)
+    assert mvenv("doctor", folder, "--check", "--offline").code == 0
+
+
+def test_an_adopted_environment_is_brought_to_a_lockfile(
+    mvenv: Runner,
+    pip_environment: MakeEnvironment,
+    wheels: Path,
+    write_pylock: PylockWriter,
+) -> None:
+    folder = pip_environment("one")
+    assert mvenv("adopt", folder).code == 0
+    lock = write_pylock(*wheels.glob("demo-*"), *wheels.glob("plain-3.0-*"))
+
+    outcome = mvenv("sync", folder, "--from", lock)
+
+    assert outcome.code == 0, outcome.err
+    assert (site_of(folder) / "plain/__init__.py").read_text() == "x = 2\n" * 2000
+    looked = mvenv("doctor", folder, "--check", "--full", "--offline")
+    assert looked.code == 0, looked.out
