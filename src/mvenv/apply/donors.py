@@ -21,6 +21,7 @@ from mvenv.link.files import write_new
 from mvenv.plan.model import Plan, PlannedScript
 from mvenv.plan.record import load_plan
 from mvenv.store.layout import StoreKey, StoreLayout
+from mvenv.store.registry import roots
 from mvenv.wheels.manifest import ManifestFile
 
 __all__ = ["Donor", "Donors", "KnownWheel", "find_donor"]
@@ -58,8 +59,9 @@ def find_donor(folder: Path, layout: StoreLayout) -> Donor | None:
 
     `None` where it is not what was made there: whoever can put a folder under a name
     (with a clone, an archive, a copy) must not say what a wheel of a given sha256 is.
-    So it is of this user, is in the place and is the very folder that its receipt
-    names, was made with this store, and has the plan that it was made with.
+    So it is of this user, is in the place that its receipt names, was made with this
+    store, and has the plan that it was made with: the store's own registry says so,
+    or, where that is lost, it is the very folder of its receipt.
     """
     try:
         seen = folder.stat()
@@ -70,12 +72,16 @@ def find_donor(folder: Path, layout: StoreLayout) -> Donor | None:
     if (
         receipt is None
         or seen.st_uid != os.geteuid()
-        or receipt.identity != (seen.st_dev, seen.st_ino)
         or os.path.realpath(receipt.path) != os.path.realpath(folder)
         or os.path.realpath(receipt.store) != os.path.realpath(layout.root)
         or receipt.plan != digest_bytes(content).sha256
     ):
         return None
+    if receipt.identity != (seen.st_dev, seen.st_ino):
+        # Brought back from a backup, or to another disk.
+        known = ((one.id, one.path, one.plan) for one in roots(layout))
+        if (receipt.id, receipt.path, receipt.plan) not in known:
+            return None
     plan = load_plan(content, layout)
     return Donor(folder=folder, plan=plan) if plan is not None else None
 
