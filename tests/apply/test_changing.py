@@ -10,7 +10,7 @@ import pytest
 
 from mvenv.apply.changing import Changer
 from mvenv.errors import DamagedEntry, EnvironmentFault, SystemFault
-from mvenv.hashes import digest_bytes
+from mvenv.hashes import digest_bytes, digest_file
 from mvenv.link.modes import LinkMode
 from mvenv.plan.changes import (
     Change,
@@ -189,3 +189,47 @@ def test_bytecode_that_a_wheel_ships_stays(root: Path) -> None:
     change(root, Remove("lib/a.py"), keep=frozenset({shipped}))
 
     assert (root / shipped).exists()
+
+
+def test_a_free_name_is_linked_at_once_and_a_taken_one_replaced(tmp_path: Path) -> None:
+    source = tmp_path / "source.py"
+    source.write_text("x = 1\n")
+    source.chmod(0o444)
+    seen = source.stat()
+    put = Put(
+        "sub/new.py",
+        digest_file(source).sha256,
+        seen.st_size,
+        0o644,
+        seen.st_mtime_ns,
+        source=str(source),
+        link=True,
+        proof=Proof.STAMP,
+        sealed=(0o444, seen.st_mtime_ns),
+    )
+    target = tmp_path / "root" / "sub" / "new.py"
+    target.parent.mkdir(parents=True)
+    for before in (None, "old\n"):
+        target.unlink(missing_ok=True)
+        if before is not None:
+            target.write_text(before)
+        with Changer(
+            tmp_path / "root",
+            rescue=tmp_path / "rescue",
+            modes=(LinkMode.HARDLINK, LinkMode.COPY),
+        ) as changer:
+            changer.make(put)
+        assert target.stat().st_ino == seen.st_ino
+        assert os.listdir(target.parent) == ["new.py"]
+    target.unlink()
+    source.chmod(0o644)
+    with (
+        Changer(
+            tmp_path / "root",
+            rescue=tmp_path / "rescue",
+            modes=(LinkMode.HARDLINK, LinkMode.COPY),
+        ) as changer,
+        pytest.raises(DamagedEntry),
+    ):
+        changer.make(put)
+    assert os.listdir(target.parent) == []

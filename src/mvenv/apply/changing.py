@@ -16,6 +16,7 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Self
 
+from mvenv.apply.folders import FOLDER_FLAGS, open_below
 from mvenv.errors import DamagedEntry, EnvironmentFault, SystemFault
 from mvenv.hashes import digest_bytes, digest_file
 from mvenv.link.files import copy_file, hard_link, reflink_file, replace_name, write_new
@@ -36,7 +37,6 @@ from mvenv.plan.changes import (
 
 __all__ = ["Changer"]
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BYTECODE = "__pycache__"
 
 
@@ -64,6 +64,7 @@ class Changer:
         self._keep = keep
         self._by_link = by_link
         self._opened: tuple[str, int] | None = None
+        self._source: tuple[str, int] | None = None
         self.rescued: dict[str, Path] = {}
         """What was kept: path below the root, and where it is now."""
 
@@ -74,7 +75,11 @@ class Changer:
         self.close()
 
     def close(self) -> None:
-        """Let go of the folder that is open."""
+        """Let go of the folders that are open."""
+        self._close_source()
+        self._close_opened()
+
+    def _close_opened(self) -> None:
         if self._opened is not None:
             os.close(self._opened[1])
             self._opened = None
@@ -112,6 +117,8 @@ class Changer:
         folder, name = self._place(put.path, make=True)
         if put.rescue:
             self._keep_bytes(put.path, folder, name)
+        if self._linked_at_once(put, folder, name):
+            return
         _forget(TEMPORARY, folder)
         self._fill(put, folder)
         _check_free(name, folder, put.path)
@@ -126,23 +133,52 @@ class Changer:
                 raise DamagedEntry(f"what was to be written to `{put.path}` is wrong")
             write_new(content, TEMPORARY, folder, mode=put.mode, mtime_ns=put.mtime_ns)
             return
-        source = os.open(os.path.dirname(put.source), os.O_RDONLY | os.O_DIRECTORY)
+        source, name = self._source_of(put.source)
         try:
-            self._bring(put, os.path.basename(put.source), source, folder)
+            self._bring(put, name, source, folder)
             if put.proof is Proof.HASH:
                 self._check_bytes(put, folder)
         except BaseException:
             _forget(TEMPORARY, folder)
             raise
-        finally:
-            os.close(source)
+
+    def _linked_at_once(self, put: Put, folder: int, name: str) -> bool:
+        """Return whether a name that was free could be had by one link.
+
+        A link is there whole or not at all, and nothing can be compiled from what was
+        not there.
+        """
+        first = self._modes[0] is LinkMode.HARDLINK and put.proof is Proof.STAMP
+        if not (first and put.link) or put.source is None:
+            return False
+        source, member = self._source_of(put.source)
+        _check_stamp(put, os.stat(member, dir_fd=source, follow_symlinks=False))
+        try:
+            hard_link(member, name, source, folder)
+        except OSError as error:
+            # What stands there is replaced, what cannot be linked is copied.
+            if error.errno not in NEXT_MODE | {errno.EEXIST}:
+                raise
+            return False
+        return True
+
+    def _source_of(self, path: str) -> tuple[int, str]:
+        """Return a descriptor of a source's folder, which stays open, and its name."""
+        above, _, name = path.rpartition("/")
+        if self._source is None or self._source[0] != above:
+            self._close_source()
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            self._source = (above, os.open(above, flags))
+        return self._source[1], name
+
+    def _close_source(self) -> None:
+        if self._source is not None:
+            os.close(self._source[1])
+            self._source = None
 
     def _bring(self, put: Put, name: str, source: int, folder: int) -> None:
         seen = os.stat(name, dir_fd=source, follow_symlinks=False)
-        if put.sealed is not None and put.proof is Proof.STAMP:
-            found = (seen.st_mode, seen.st_mtime_ns, seen.st_size)
-            if found != (stat.S_IFREG | put.sealed[0], put.sealed[1], put.size):
-                raise DamagedEntry(f"`{put.source}` is not what its manifest says")
+        _check_stamp(put, seen)
         stamp = seen.st_mtime_ns if put.mtime_ns is None else put.mtime_ns
         for mode in (*self._modes, LinkMode.COPY):
             try:
@@ -280,7 +316,7 @@ class Changer:
         of_it = re.compile(re.escape(name[:-2]) + r"[\w-]+(\.opt-\w+)?\.pyc")
         above = path.rpartition("/")[0]
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            cache = os.open(_BYTECODE, _FOLDER, dir_fd=folder)
+            cache = os.open(_BYTECODE, FOLDER_FLAGS, dir_fd=folder)
             try:
                 for cached in os.listdir(cache):
                     shipped = f"{above}/{_BYTECODE}/{cached}" in self._keep
@@ -294,42 +330,21 @@ class Changer:
         return self._folder(above, make=make), name
 
     def _folder(self, path: str, *, make: bool) -> int:
-        """Return a descriptor of a folder below the root, which stays open.
-
-        No link is followed: it could lead out of the environment.
-        """
+        """Return a descriptor of a folder below the root, which stays open."""
         if self._opened is not None:
             if self._opened[0] == path:
                 return self._opened[1]
-            self.close()
-        opened = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            for part in filter(None, path.split("/")):
-                below = _step_into(part, opened, path, make=make)
-                os.close(opened)
-                opened = below
-        except BaseException:
-            os.close(opened)
-            raise
-        self._opened = (path, opened)
-        return opened
+            self._close_opened()
+        self._opened = (path, open_below(self.root, path, make=make))
+        return self._opened[1]
 
 
-def _step_into(part: str, opened: int, path: str, *, make: bool) -> int:
-    try:
-        return os.open(part, _FOLDER, dir_fd=opened)
-    except FileNotFoundError:
-        if not make:
-            raise
-        os.mkdir(part, 0o755, dir_fd=opened)
-        return os.open(part, _FOLDER, dir_fd=opened)
-    except OSError as error:
-        seen = os.stat(part, dir_fd=opened, follow_symlinks=False)
-        if stat.S_ISDIR(seen.st_mode):
-            raise
-        raise EnvironmentFault(
-            f"a file or link stands where the folder `{path}` belongs"
-        ) from error
+def _check_stamp(put: Put, seen: os.stat_result) -> None:
+    """Raise `DamagedEntry` where a source that its stamp proves has another."""
+    if put.sealed is not None and put.proof is Proof.STAMP:
+        found = (seen.st_mode, seen.st_mtime_ns, seen.st_size)
+        if found != (stat.S_IFREG | put.sealed[0], put.sealed[1], put.size):
+            raise DamagedEntry(f"`{put.source}` is not what its manifest says")
 
 
 def _check_free(name: str, folder: int, path: str) -> None:
