@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from mvenv.adopt.installed import Environment, Installation
 from mvenv.adopt.matching import Match
+from mvenv.env.bare import python_in
 from mvenv.env.receipt import Generated, Installed, Receipt
+from mvenv.env.scripts import compose_script, shebang
 from mvenv.errors import InvalidWheel
 from mvenv.hashes import digest_bytes, sha256_file
 from mvenv.link.tree import FolderLinks
@@ -235,7 +237,7 @@ def _join(
             *_of_trees(old.late_links, trees, taken),
         ),
         files=_unique([*files, *found.files], taken=sources_of(made)),
-        scripts=_unique_scripts(scripts, taken),
+        scripts=_unique_scripts([*scripts, *found.scripts], sources_of(made)),
         records=(*records, *found.records),
         distributions=(*made.distributions, *stays),
         wheels=(*made.wheels, *wheels),
@@ -316,6 +318,7 @@ class _Found:
         self._here = here
         self._linked = linked
         self.files: list[PlannedFile] = []
+        self.scripts: list[PlannedScript] = []
         self.records: list[PlannedRecord] = []
         self.rows: dict[str, Generated] = {}
 
@@ -334,9 +337,26 @@ class _Found:
             if path in self._linked or path in self.rows:
                 continue
             content = self._row(path)
-            if content is not None:
-                executable = bool(self.rows[path].mode & 0o100)
+            if content is None:
+                continue
+            executable = bool(self.rows[path].mode & 0o100)
+            body = self._script_body(path, content) if executable else None
+            if body is None:
                 self.files.append(PlannedFile(path, content, executable))
+            else:
+                self.scripts.append(PlannedScript(path, body, b""))
+
+    def _script_body(self, path: str, content: bytes) -> bytes | None:
+        """Return a script without its shebang, if that is the one mvenv would write.
+
+        So it can be written for another place, should the environment be moved.
+        """
+        python = python_in(str(self._here.path))
+        first = shebang(python)
+        if not path.startswith(f"{self._here.scheme.scripts}/"):
+            return None
+        body = content.removeprefix(first)
+        return body if compose_script(python, body) == content else None
 
     def _row(self, path: str) -> bytes | None:
         try:
