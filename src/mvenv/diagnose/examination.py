@@ -127,9 +127,9 @@ class _Look:
         )
 
     def _shipped(self, look: FilesLook) -> frozenset[str]:
-        caches = (path for path in look.bytecode if path in look.grove.links)
+        caches = (path for path in look.bytecode if path in look.grove.files)
         return frozenset(
-            f"{path}/{name}" for path in caches for name in look.grove.links[path]
+            f"{path}/{name}" for path in caches for name in look.grove.files[path]
         )
 
     def _scrub(self, look: FilesLook, seconds: float) -> Scrubbed | None:

@@ -24,6 +24,9 @@ from mvenv.plan.model import Plan
 __all__ = ["FilesLook", "Grove", "Stranger"]
 
 
+_Sure = Callable[[FileLink | Generated, os.stat_result], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class Stranger:
     """A name in a folder of the plan that the plan does not know."""
@@ -36,8 +39,7 @@ class Stranger:
 class Grove:
     """The files and folders of a plan, by the folder in which they are."""
 
-    links: dict[str, dict[str, FileLink]] = field(default_factory=dict)
-    rows: dict[str, dict[str, Generated]] = field(default_factory=dict)
+    files: dict[str, dict[str, FileLink | Generated]] = field(default_factory=dict)
     folders: dict[str, dict[str, str]] = field(default_factory=dict)
     """Names and paths of folders in a folder."""
     _groups: dict[str, list[FolderLinks]] = field(default_factory=dict)
@@ -47,15 +49,17 @@ class Grove:
         """Return the files of a plan and those that were written for it."""
         grove = cls()
         for group in itertools.chain(plan.links, plan.late_links):
-            files = {file.target: file for file in group.files}
-            known = grove.links.setdefault(group.target, files)
+            files: dict[str, FileLink | Generated] = {
+                file.target: file for file in group.files
+            }
+            known = grove.files.setdefault(group.target, files)
             if known is not files:
                 known.update(files)
             grove._groups.setdefault(group.target, []).append(group)
         for path, row in rows.items():
             folder, _, name = path.rpartition("/")
-            grove.rows.setdefault(folder, {})[name] = row
-        for folder in (*plan.folders, *grove.links, *grove.rows):
+            grove.files.setdefault(folder, {})[name] = row
+        for folder in (*plan.folders, *grove.files):
             grove._add_folder(folder)
         return grove
 
@@ -77,10 +81,8 @@ class Grove:
 
     def below(self, folder: str) -> Iterator[tuple[str, FileLink | Generated]]:
         """Yield all files below a folder, each with the folder in which it is."""
-        for link in self.links.get(folder, {}).values():
-            yield folder, link
-        for row in self.rows.get(folder, {}).values():
-            yield folder, row
+        for one in self.files.get(folder, {}).values():
+            yield folder, one
         for path in self.folders.get(folder, {}).values():
             yield from self.below(path)
 
@@ -99,9 +101,12 @@ class FilesLook:
     strangers: list[Stranger] = field(default_factory=list)
     bytecode: list[str] = field(default_factory=list)
     """Folders of bytecode."""
+    _sure: _Sure = field(default_factory=lambda: _is_never_sure)
 
     def look(self, root: int) -> None:
         """Look at everything below the folder ``root``."""
+        if not self.whole:
+            self._sure = self._is_sure()
         self._look_in("", root)
 
     def expected_of(self, folder: str, one: FileLink | Generated) -> Expected:
@@ -124,66 +129,77 @@ class FilesLook:
                 os.close(inside)
 
     def _look_at_files(self, path: str, folder: int) -> None:
-        links = self.grove.links.get(path, {})
-        rows = self.grove.rows.get(path, {})
+        files = self.grove.files.get(path, {})
+        below = self.grove.folders.get(path, {})
         suspects: list[tuple[FileLink | Generated, os.stat_result]] = []
         strangers: list[tuple[str, bool]] = []
-        gone: dict[str, FileLink | Generated] = {**links, **rows}
-        fits = self._fits()
+        found = 0
+        is_sure = self._sure
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     name = entry.name
-                    known = gone.pop(name, None)
-                    if known is None:
+                    known = files.get(name)
+                    if known is not None:
+                        try:
+                            seen = entry.stat(follow_symlinks=False)
+                        except FileNotFoundError:
+                            # Gone since: it is found missing below.
+                            continue
+                        found += 1
+                        if not is_sure(known, seen):
+                            suspects.append((known, seen))
+                    elif name not in below:
                         is_folder = entry.is_dir(follow_symlinks=False)
                         strangers.append((name, is_folder))
-                        continue
-                    try:
-                        seen = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        gone[name] = known
-                        continue
-                    if not fits(known, seen):
-                        suspects.append((known, seen))
         except OSError as error:
             self._unlisted(path, error)
             return
-        self.checked += len(links) + len(rows)
-        for one in gone.values():
-            self.missing.append(self.expected_of(path, one))
+        self.checked += len(files)
+        if found != len(files):
+            self._look_for_missing(path, folder)
         for one, seen in suspects:
             expected = self.expected_of(path, one)
             self.judge.judge(expected, seen, folder, whole=self.whole)
         for name, is_folder in strangers:
             self._stranger(path, name, is_folder=is_folder)
 
-    def _fits(self) -> Callable[[FileLink | Generated, os.stat_result], bool]:
-        """Return what tells a file that is surely as it must be, by its stat alone."""
-        owner = self.judge.owner
-        if self.whole:
-            return _is_never_sure
-        executable, plain = stat.S_IFREG | EXECUTABLE, stat.S_IFREG | PLAIN
-        if self.owned.hard_links:
-            return lambda one, seen: (
-                seen.st_mtime_ns == one.mtime_ns
-                and seen.st_size == one.size
-                and seen.st_mode == stat.S_IFREG | one.mode
-                and seen.st_nlink > 1
-                and seen.st_uid == owner
-            )
-        return lambda one, seen: (
-            seen.st_mtime_ns == one.mtime_ns
-            and seen.st_size == one.size
-            and seen.st_mode == (executable if one.mode & stat.S_IXUSR else plain)
-            and seen.st_uid == owner
-        )
+    def _look_for_missing(self, path: str, folder: int) -> None:
+        for name, one in self.grove.files.get(path, {}).items():
+            try:
+                os.stat(name, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                self.missing.append(self.expected_of(path, one))
+
+    def _is_sure(self) -> _Sure:
+        """Return what tells a file that is surely as it must be, by its stat alone.
+
+        Most of the time goes here: nothing in it is looked up twice.
+        """
+        owner, hard, regular = self.judge.owner, self.owned.hard_links, stat.S_IFREG
+        executable, plain = regular | EXECUTABLE, regular | PLAIN
+
+        def is_sure(one: FileLink | Generated, seen: os.stat_result) -> bool:
+            if (
+                seen.st_mtime_ns != one.mtime_ns
+                or seen.st_size != one.size
+                or seen.st_uid != owner
+            ):
+                return False
+            mode = seen.st_mode
+            if hard and seen.st_nlink > 1:
+                return mode == regular | one.mode
+            if hard and one.size and isinstance(one, FileLink) and not one.private:
+                return False
+            return mode == (executable if one.mode & 0o100 else plain)
+
+        return is_sure
 
     def _stranger(self, path: str, name: str, *, is_folder: bool) -> None:
         full = f"{path}/{name}" if path else name
         if is_folder and name == "__pycache__":
             self.bytecode.append(full)
-        elif name not in self.grove.folders.get(path, {}):
+        else:
             self.strangers.append(Stranger(full, is_folder))
 
     def _unlisted(self, path: str, error: OSError) -> None:

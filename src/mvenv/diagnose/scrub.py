@@ -14,7 +14,8 @@ from typing import Any
 
 from mvenv.diagnose.files import FilesLook
 from mvenv.diagnose.model import Scrubbed
-from mvenv.env.receipt import FOLDER
+from mvenv.env.receipt import FOLDER, Generated
+from mvenv.link.tree import FileLink
 from mvenv.records import load_json, store_json
 
 __all__ = ["SCRUB", "load_scrub", "save_scrub", "scrub"]
@@ -60,24 +61,18 @@ def scrub(look: FilesLook, root: int, known: Scrubbed, seconds: float) -> Scrubb
 
 
 def _total(look: FilesLook) -> int:
-    plan = look.owned.plan
-    linked = sum(len(group.files) for group in (*plan.links, *plan.late_links))
-    return linked + sum(len(rows) for rows in look.grove.rows.values())
+    return sum(len(files) for files in look.grove.files.values())
 
 
-def _from(look: FilesLook, start: int) -> Iterator[tuple[str, Any]]:
+def _from(look: FilesLook, start: int) -> Iterator[tuple[str, FileLink | Generated]]:
     """Yield every file once, beginning with number ``start``."""
-    plan = look.owned.plan
     total = _total(look)
     start = start % total if total else 0
 
-    def each() -> Iterator[tuple[str, Any]]:
-        for group in itertools.chain(plan.links, plan.late_links):
-            for link in group.files:
-                yield group.target, link
-        for folder, rows in look.grove.rows.items():
-            for row in rows.values():
-                yield folder, row
+    def each() -> Iterator[tuple[str, FileLink | Generated]]:
+        for folder, files in look.grove.files.items():
+            for one in files.values():
+                yield folder, one
 
     yield from itertools.islice(each(), start, None)
     yield from itertools.islice(each(), start)
