@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,14 +14,23 @@ from mvenv.diagnose.users import Users
 from mvenv.hashes import CHUNK, digest_file
 from mvenv.link.tree import TEMPORARY
 from mvenv.store.durability import boot_id
-from mvenv.store.entries import MANIFEST, REBUILT, SYNCED, TREE
+from mvenv.store.entries import IMPORTED, MANIFEST, REBUILT, SYNCED, TREE
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.wheels.manifest import Manifest, ManifestFile
 
-__all__ = ["Count", "EntryLook", "expected_in_store", "judge_content"]
+__all__ = ["Count", "EntryLook", "Known", "expected_in_store", "judge_content"]
 
-_ENTRY_NAMES = frozenset({MANIFEST, REBUILT, SYNCED, TREE, "bytecode"})
+_ENTRY_NAMES = frozenset({IMPORTED, MANIFEST, REBUILT, SYNCED, TREE, "bytecode"})
 _NULLS = bytes(CHUNK)
+
+
+Known = Callable[[StoreKey, str, int], Mapping[str, int]]
+"""From an entry, a folder of its tree and a descriptor of that: inodes by name."""
+
+
+def _nothing_known(key: StoreKey, folder: str, opened: int) -> Mapping[str, int]:
+    del key, folder, opened
+    return {}
 
 
 @dataclass(slots=True)
@@ -61,6 +70,8 @@ class EntryLook:
     count: Count
     manifest: Manifest | None = None
     """What the wheel is, where its own manifest is lost."""
+    known: Known = _nothing_known
+    """Gives inodes that were found right under other names in this run."""
 
     @property
     def root(self) -> Path:
@@ -75,7 +86,7 @@ class EntryLook:
         manifest = self._manifest()
         if manifest is None:
             return
-        whole = self.level is Level.FULL
+        whole = self.level is Level.FULL or self.manifest is not None
         unflushed = not self._is_durable(manifest)
         before = len(self.count.findings)
         self._look_at_files(manifest, whole=whole or unflushed, unflushed=unflushed)
@@ -105,8 +116,21 @@ class EntryLook:
         if manifest is None:
             return
         for file in manifest.files:
-            if file.path in members:
-                self._look_in_folder([file], manifest.filename, whole=True)
+            if file.path not in members:
+                continue
+            folder = self.root / TREE / file.path.rpartition("/")[0]
+            try:
+                opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except OSError:
+                detail = "is missing"
+                self._file(file, manifest.filename, "F41", HealClass.PLAIN, detail)
+                continue
+            try:
+                self._look_at_file(
+                    file, opened, manifest.filename, whole=True, unflushed=False
+                )
+            finally:
+                os.close(opened)
 
     def _manifest(self) -> Manifest | None:
         if self.manifest is not None:
@@ -137,34 +161,65 @@ class EntryLook:
         self, manifest: Manifest, *, whole: bool, unflushed: bool
     ) -> None:
         name = manifest.filename
-        self._look_for_aliens(manifest)
-        by_folder: dict[str, list[ManifestFile]] = {}
+        for other in sorted(set(_names(self.root)) - _ENTRY_NAMES):
+            self._alien(other, name, other)
+        by_folder: dict[str, dict[str, ManifestFile]] = {"": {}}
         for file in manifest.files:
-            by_folder.setdefault(file.path.rpartition("/")[0], []).append(file)
-        for files in by_folder.values():
-            self._look_in_folder(files, name, whole=whole, unflushed=unflushed)
+            folder, _, base = file.path.rpartition("/")
+            by_folder.setdefault(folder, {})[base] = file
+        for folder in tuple(by_folder):
+            above = folder
+            while above := above.rpartition("/")[0]:
+                by_folder.setdefault(above, {})
+        for folder in by_folder:
+            self._look_in_folder(
+                folder, by_folder, name, whole=whole, unflushed=unflushed
+            )
 
     def _look_in_folder(
         self,
-        files: list[ManifestFile],
-        name: str,
+        folder: str,
+        by_folder: Mapping[str, Mapping[str, ManifestFile]],
+        wheel: str,
         *,
         whole: bool,
-        unflushed: bool = False,
+        unflushed: bool,
     ) -> None:
-        """Look at files of one folder."""
-        folder = files[0].path.rpartition("/")[0]
+        """Look at one folder of the tree: what it must have, and what else it has.
+
+        What is known to be right under another name needs no look of its own: the
+        number of its inode comes with the listing.
+        """
+        missing = dict(by_folder[folder])
+        path = self.root / TREE / folder
         try:
-            opened = os.open(self.root / TREE / folder, os.O_RDONLY | os.O_DIRECTORY)
+            opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
-            for file in files:
-                self._file(file, name, "F41", HealClass.PLAIN, "is missing")
-            return
+            opened = -1
         try:
-            for file in files:
-                self._look_at_file(file, opened, name, whole=whole, unflushed=unflushed)
+            if opened >= 0:
+                known = {} if whole else self.known(self.key, folder, opened)
+                with os.scandir(opened) as entries:
+                    listed = [(one, one.name) for one in entries]
+                for entry, base in listed:
+                    file = missing.pop(base, None)
+                    if file is None:
+                        below = f"{folder}/{base}" if folder else base
+                        is_folder = entry.is_dir(follow_symlinks=False)
+                        if not (is_folder and below in by_folder):
+                            self._alien(f"{TREE}/{below}", wheel, base)
+                    elif known.get(base) == entry.inode():
+                        self.count.checked += 1
+                    else:
+                        self._look_at_file(
+                            file, opened, wheel, whole=whole, unflushed=unflushed
+                        )
         finally:
-            os.close(opened)
+            if opened >= 0:
+                os.close(opened)
+        for file in missing.values():
+            self.count.checked += 1
+            self._file(file, wheel, "F41", HealClass.PLAIN, "is missing")
 
     def _look_at_file(
         self,
@@ -215,20 +270,6 @@ class EntryLook:
         inode = (seen.st_dev, seen.st_ino)
         plain = HealClass.PLAIN
         self._file(file, name, "F44", plain, detail, inode=inode, drift=touched)
-
-    def _look_for_aliens(self, manifest: Manifest) -> None:
-        for other in sorted(set(_names(self.root)) - _ENTRY_NAMES):
-            self._alien(other, manifest.filename, other)
-        files = {file.path for file in manifest.files}
-        folders = {""}
-        for path in files:
-            while path := path.rpartition("/")[0]:
-                folders.add(path)
-        for folder in sorted(folders):
-            for name, is_folder in _entries(self.root / TREE / folder):
-                path = f"{folder}/{name}" if folder else name
-                if path not in files and not (is_folder and path in folders):
-                    self._alien(f"{TREE}/{path}", manifest.filename, name)
 
     def _alien(self, path: str, wheel: str, name: str) -> None:
         if name == TEMPORARY:
@@ -348,15 +389,6 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(folder)
     except OSError:
         return []
-
-
-def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
-    try:
-        with os.scandir(folder) as entries:
-            found = [(one.name, one.is_dir(follow_symlinks=False)) for one in entries]
-    except OSError:
-        return
-    yield from found
 
 
 def _distribution(filename: str) -> str:

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mvenv.diagnose.entries import Count, EntryLook
+from mvenv.diagnose.entries import Count, EntryLook, Known
 from mvenv.diagnose.model import Examination, Finding, HealClass, Level
 from mvenv.diagnose.users import Users
 from mvenv.hashes import digest_bytes, quick_digest
@@ -38,11 +38,13 @@ def examine_store(
     roots: Iterable[Root],
     *,
     users: Users | None = None,
+    known: Known | None = None,
 ) -> Examination:
     """Look at the entries ``keys`` of a store, or at all of it where that is `None`.
 
     ``roots`` are the environments to tell who is hit; ``users`` the same, where their
-    plans are read already. What cannot be read is a finding, never an error.
+    plans are read already; ``known`` tells what was looked at under other names. What
+    cannot be read is a finding, never an error.
     """
     users = users or Users(layout, roots)
     count = Count()
@@ -56,6 +58,8 @@ def examine_store(
             look = EntryLook(
                 layout=layout, key=key, level=level, users=users, count=count
             )
+            if known is not None:
+                look.known = known
             look.look()
         if whole:
             count.findings += _aliens(layout)

@@ -16,6 +16,7 @@ from mvenv.diagnose.subject import Subject, open_subject
 from mvenv.diagnose.users import Users
 from mvenv.doctor.choosing import is_gone
 from mvenv.doctor.model import Looked, Unchecked
+from mvenv.doctor.twins import Twins
 from mvenv.doctor.whole import identity_of, registration
 from mvenv.errors import Busy, MvenvError
 from mvenv.locking import lock_folder
@@ -66,11 +67,18 @@ def look(
         )
         users = users_of(layout, seen.subjects)
         examination = examine_store(
-            layout, None if whole_store else keys, level, users.roots, users=users
+            layout,
+            None if whole_store else keys,
+            level,
+            users.roots,
+            users=users,
+            known=Twins(seen.scrubbed).inodes,
         )
         seen.store = _looked(layout.root, examination)
         found = list(examination.findings)
-        found += look_into_store(layout, users, _needed(seen.findings), found)
+        needed = _needed(seen.findings)
+        _add_touched(needed, seen.scrubbed)
+        found += look_into_store(layout, users, needed, found)
         seen.findings = [*found, *_not_covered(seen.findings, found)]
         if whole_store:
             seen.findings += _gone(layout, users)
@@ -160,6 +168,17 @@ def _needed(findings: Iterable[Finding]) -> dict[StoreKey, set[str]]:
             if expected.wheel is not None and expected.kind is not Kind.GENERATED:
                 needed.setdefault(expected.wheel, set()).add(expected.member)
     return needed
+
+
+def _add_touched(
+    needed: dict[StoreKey, set[str]], looks: Iterable[tuple[Subject, Examination]]
+) -> None:
+    """Add the files whose date somebody moved, of the store's own file too."""
+    for _, examination in looks:
+        for one in examination.touched:
+            if one.shared and one.expected.wheel is not None:
+                member = one.expected.member
+                needed.setdefault(one.expected.wheel, set()).add(member)
 
 
 def look_into_store(
