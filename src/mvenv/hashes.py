@@ -20,6 +20,7 @@ __all__ = [
     "digest_bytes",
     "digest_file",
     "quick_digest",
+    "quick_file",
     "sha256_file",
 ]
 
@@ -101,3 +102,12 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
 def quick_digest(content: bytes) -> str:
     """Return the xxh3_128 of ``content``: for checksums, never for trust."""
     return xxhash.xxh3_128_hexdigest(content)
+
+
+def quick_file(path: str | os.PathLike[str]) -> str:
+    """Return the xxh3_128 of the file at ``path``: several times faster than sha256."""
+    digest = xxhash.xxh3_128()
+    with open(path, "rb", buffering=0) as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -250,6 +250,11 @@ class WheelStore:
                 hint="use another store with `--store`",
             )
 
+    def take_out(self, key: StoreKey) -> Path | None:
+        """Take an entry out, damaged or not; return where its changed files are now."""
+        with self.locked(key):
+            return self._set_aside(key)
+
     def _set_aside(self, key: StoreKey) -> Path | None:
         """Take a damaged entry out; return where its changed files were kept.
 

@@ -14,7 +14,7 @@ from mvenv.scratch import ScratchFolder, sweep_scratch
 from mvenv.store.durability import boot_id
 from mvenv.store.layout import StoreLayout
 
-__all__ = ["RunFolder", "discard", "sweep"]
+__all__ = ["RunFolder", "bury", "discard", "sweep"]
 
 _HOUR = 3600 * 10**9
 """Nanoseconds: nobody takes that long to write one record."""
@@ -41,12 +41,17 @@ class RunFolder(ScratchFolder):
             return super().new_path()
 
 
-def discard(layout: StoreLayout, path: Path) -> None:
-    """Delete a folder of the store: renamed into the trash, then removed."""
+def bury(layout: StoreLayout, path: Path) -> Path:
+    """Take a name out of the store at once, and return where it waits for deletion."""
     # Process numbers are the same in every container that uses this store.
     grave = layout.trash / f"{path.name}.{secrets.token_hex(8)}"
     os.rename(path, grave)
-    shutil.rmtree(grave, ignore_errors=True)
+    return grave
+
+
+def discard(layout: StoreLayout, path: Path) -> None:
+    """Delete a folder of the store: renamed into the trash, then removed."""
+    shutil.rmtree(bury(layout, path), ignore_errors=True)
 
 
 def sweep(layout: StoreLayout) -> None:
