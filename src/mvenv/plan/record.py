@@ -212,9 +212,9 @@ def _files(columns: Mapping[str, Any]) -> Iterator[FileLink]:
         target or source
         for source, target in zip(sources, columns["targets"], strict=True)
     ]
-    names = {*sources, *targets}
-    if names & _NO_NAMES or not _IN_NAMES.isdisjoint("".join(names)):
-        raise ValueError("not a name")
+    for names in (sources, targets):
+        if not (_NO_NAMES.isdisjoint(names) and _IN_NAMES.isdisjoint("".join(names))):
+            raise ValueError("not a name")
     flags = columns["flags"]
     numbers = (columns[name] for name in ("sizes", "modes", "mtimes"))
     if not set(map(type, itertools.chain(*numbers))) <= {int}:
