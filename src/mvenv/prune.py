@@ -188,7 +188,7 @@ def _look(layout: StoreLayout, forget: Iterable[Path]) -> _Known:
         raise StoreError(
             f"{len(damaged)} of the store's records of environments cannot be read"
             f" (`envs/{damaged[0]}`), so nobody knows what their environments need",
-            hint="`mvenv doctor --store` makes them again; nothing was pruned",
+            hint="`mvenv doctor --whole-store` makes them again; nothing was pruned",
         )
     looks = tuple(look_at_root(layout, root) for root in roots(layout))
     gone = {one.root.id for one in looks if not one.standing.needs_wheels}

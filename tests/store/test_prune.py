@@ -189,7 +189,7 @@ def test_a_damaged_registry_stops_all(
     with pytest.raises(StoreError, match="cannot be read") as caught:
         _prune(store)
 
-    assert "mvenv doctor --store" in (caught.value.hint or "")
+    assert "mvenv doctor --whole-store" in (caught.value.hint or "")
     assert tree_snapshot(store) == before
 
 
@@ -516,7 +516,9 @@ def test_what_is_said_to_come_back_comes_back(
 
     assert len(pruned.removed) == 2
     assert pruned.exact
-    came = _settled_free(folder, before + pruned.bytes, 256 << 10) - before
-    assert abs(came - pruned.bytes) <= 256 << 10, (came, pruned.bytes)
+    # btrfs gives back room of its own records too, in pieces of 16 kB.
+    slack = (1 << 20) if kind == "btrfs" else 128 << 10
+    came = _settled_free(folder, before + pruned.bytes, slack) - before
+    assert abs(came - pruned.bytes) <= slack, (came, pruned.bytes)
     expected = 8 if mode == "copy" else 3
     assert pruned.bytes >> 20 == expected

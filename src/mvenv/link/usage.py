@@ -12,7 +12,6 @@ import stat
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,7 +58,8 @@ class _Count:
         self.exact = True
         self._linked: dict[tuple[int, int], _Inode] = {}
         self._names: Counter[tuple[int, int]] = Counter()
-        self._telling: dict[int, bool] = {}
+        self._may: dict[int, bool] = {}
+        self._kinds = _kinds()
 
     def add_tree(self, folder: str) -> None:
         """Count a tree, or a single file; what is gone by now takes nothing."""
@@ -150,11 +150,11 @@ class _Count:
             self.shared += found.shared
 
     def _may_share(self, seen: os.stat_result) -> bool:
-        known = self._telling.get(seen.st_dev)
+        known = self._may.get(seen.st_dev)
         if known is None:
             device = f"{os.major(seen.st_dev)}:{os.minor(seen.st_dev)}"
-            known = _kinds().get(device) not in _WITHOUT_REFLINKS
-            self._telling[seen.st_dev] = known
+            known = self._kinds.get(device) not in _WITHOUT_REFLINKS
+            self._may[seen.st_dev] = known
         return known
 
 
@@ -174,7 +174,6 @@ def measure(trees: Iterable[Path]) -> Usage:
     )
 
 
-@cache
 def _kinds() -> dict[str, str]:
     """Return the kinds of mounted file systems by device, where the system tells."""
     found = {}

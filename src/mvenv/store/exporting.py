@@ -89,7 +89,7 @@ def _check_present(store: WheelStore, keys: Sequence[StoreKey]) -> None:
 def _damaged(key: StoreKey) -> DamagedEntry:
     return DamagedEntry(
         f"the wheel `{key}` is not in the store, or damaged",
-        hint="`mvenv doctor --store` heals what is damaged",
+        hint="`mvenv doctor --whole-store` heals what is damaged",
     )
 
 
