@@ -124,15 +124,13 @@ class Comparison:
         hit = edited(made)
         later = self.folder / "mvenv-later"
         self.run(self.mvenv, "create", later, *self.lock, "--link-mode", "hardlink")
-        told = json.loads(
-            self.run(self.mvenv, "doctor", made[0], "--fix", "--full", "--json")
-        )
+        told = self.run(self.mvenv, "doctor", made[0], "--fix", "--full")
         return {
             "environments": len(made),
             "with the edit": hit,
             "a new environment has the edit": bool(edited([later])),
             "with the edit after one `mvenv doctor --fix`": edited(made),
-            "what doctor said": told,
+            "what doctor said": "\n" + told,
         }
 
 
@@ -144,7 +142,7 @@ def main() -> None:
     parser.add_argument("--environments", type=int, default=50)
     parser.add_argument("--folder", type=Path, help="on the disk to try it on")
     chosen = parser.parse_args()
-    print(describe_machine())
+    print(json.dumps(describe_machine(Path.cwd()), indent=2))
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         both = Comparison(Path(folder), chosen.mvenv, chosen.uv, chosen.environments)
         for tool, seen in (("uv", both.with_uv()), ("mvenv", both.with_mvenv())):
