@@ -107,7 +107,7 @@ def test_an_entry_from_before_a_power_cut_is_hashed_and_marked(
 ) -> None:
     (a,) = world.make("a")
     (_entry(world) / "synced").unlink()
-    for module in ("store.entries", "diagnose.entries"):
+    for module in ("store.entries", "diagnose.entries", "diagnose.twins"):
         monkeypatch.setattr(f"mvenv.{module}.boot_id", lambda: "another boot")
 
     assert world.doctor(a, "--check").code == 0

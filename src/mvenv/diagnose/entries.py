@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,19 +18,10 @@ from mvenv.store.entries import IMPORTED, MANIFEST, REBUILT, SYNCED, TREE
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.wheels.manifest import Manifest, ManifestFile
 
-__all__ = ["Count", "EntryLook", "Known", "expected_in_store", "judge_content"]
+__all__ = ["Count", "EntryLook", "expected_in_store", "judge_content"]
 
 _ENTRY_NAMES = frozenset({IMPORTED, MANIFEST, REBUILT, SYNCED, TREE, "bytecode"})
 _NULLS = bytes(CHUNK)
-
-
-Known = Callable[[StoreKey, str, int], Mapping[str, int]]
-"""From an entry, a folder of its tree and a descriptor of that: inodes by name."""
-
-
-def _nothing_known(key: StoreKey, folder: str, opened: int) -> Mapping[str, int]:
-    del key, folder, opened
-    return {}
 
 
 @dataclass(slots=True)
@@ -70,8 +61,6 @@ class EntryLook:
     count: Count
     manifest: Manifest | None = None
     """What the wheel is, where its own manifest is lost."""
-    known: Known = _nothing_known
-    """Gives inodes that were found right under other names in this run."""
 
     @property
     def root(self) -> Path:
@@ -185,11 +174,7 @@ class EntryLook:
         whole: bool,
         unflushed: bool,
     ) -> None:
-        """Look at one folder of the tree: what it must have, and what else it has.
-
-        What is known to be right under another name needs no look of its own: the
-        number of its inode comes with the listing.
-        """
+        """Look at one folder of the tree: what it must have, and what else it has."""
         missing = dict(by_folder[folder])
         path = self.root / TREE / folder
         try:
@@ -198,7 +183,6 @@ class EntryLook:
             opened = -1
         try:
             if opened >= 0:
-                known = {} if whole else self.known(self.key, folder, opened)
                 with os.scandir(opened) as entries:
                     listed = [(one, one.name) for one in entries]
                 for entry, base in listed:
@@ -208,8 +192,6 @@ class EntryLook:
                         is_folder = entry.is_dir(follow_symlinks=False)
                         if not (is_folder and below in by_folder):
                             self._alien(f"{TREE}/{below}", wheel, base)
-                    elif known.get(base) == entry.inode():
-                        self.count.checked += 1
                     else:
                         self._look_at_file(
                             file, opened, wheel, whole=whole, unflushed=unflushed

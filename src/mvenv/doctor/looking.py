@@ -13,10 +13,10 @@ from mvenv.diagnose.examination import examine
 from mvenv.diagnose.model import Examination, Finding, HealClass, Kind, Level
 from mvenv.diagnose.store import examine_store
 from mvenv.diagnose.subject import Subject, open_subject
+from mvenv.diagnose.twins import Twins
 from mvenv.diagnose.users import Users
 from mvenv.doctor.choosing import is_gone
 from mvenv.doctor.model import Looked, Unchecked
-from mvenv.doctor.twins import Twins
 from mvenv.doctor.whole import identity_of, registration
 from mvenv.errors import Busy, MvenvError
 from mvenv.locking import lock_folder
@@ -72,7 +72,7 @@ def look(
             level,
             users.roots,
             users=users,
-            known=Twins(seen.scrubbed).inodes,
+            twins=Twins(seen.scrubbed),
         )
         seen.store = _looked(layout.root, examination)
         found = list(examination.findings)

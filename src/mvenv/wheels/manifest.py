@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from mvenv.records import seal_record, unseal_record
 
-__all__ = ["FORMAT", "Manifest", "ManifestFile"]
+__all__ = ["FORMAT", "Manifest", "ManifestFile", "manifest_facts"]
 
 FORMAT = 1
 
@@ -82,3 +82,18 @@ class Manifest:
         return cls(
             sha256=sha256, filename=filename, boot_id=boot_id, files=tuple(files)
         )
+
+
+def manifest_facts(content: bytes) -> tuple[str, str, str] | None:
+    """Return sha256, file name and boot id of a manifest, without its files.
+
+    `None` where it is damaged or of another format.
+    """
+    payload = unseal_record("manifest", FORMAT, content)
+    if payload is None:
+        return None
+    try:
+        sha256, filename, boot_id = payload.partition(b"\n")[0].decode().split("\t")
+    except ValueError:
+        return None
+    return sha256, filename, boot_id
