@@ -60,9 +60,13 @@ def after_the_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def start(disk: Disk, lockfile: Path) -> subprocess.Popen[bytes]:
     """Start a cold create with all that it makes on the disk."""
-    command = ("create", disk.folder / "env", "--from", lockfile, "--store")
+    return run(disk, "create", disk.folder / "env", "--from", lockfile)
+
+
+def run(disk: Disk, *command: str | Path) -> subprocess.Popen[bytes]:
+    """Start a command with its store on the disk."""
     return subprocess.Popen(
-        [sys.executable, "-m", "mvenv", *command, disk.folder / "store"],
+        [sys.executable, "-m", "mvenv", *command, "--store", disk.folder / "store"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -139,3 +143,50 @@ def test_no_entry_is_used_that_is_not_whole(
         filesystems.take_away(disk)
 
     assert seen
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_no_edit_is_lost_while_it_is_taken_back(
+    filesystems: Filesystems, lockfile: Path, kind: str
+) -> None:
+    seconds = 0.0
+    for cut in range(CUTS + 1):
+        disk = filesystems.disk(kind)
+        make = (disk.folder / "env", "--from", lockfile, "--link-mode", "hardlink")
+        assert run(disk, "create", *make).wait() == 0
+        edited = edit_in_place(disk.folder / "env")
+        subprocess.run(["sync", "-f", disk.folder], check=True)
+        started = time.monotonic()
+        heal = ("doctor", disk.folder / "env", "--fix", "--offline")
+        process = run(disk, *heal)
+        if not cut:
+            # The first is not cut, and tells how long it takes.
+            assert process.wait() == 0
+            seconds = time.monotonic() - started
+        else:
+            time.sleep(seconds * (0.3 + cut / CUTS))
+        disk.cut_power()
+        end(process)
+        disk.start_again()
+
+        assert all(found(disk.folder, one) for one in edited)
+        assert run(disk, *heal).wait() == 0
+        assert all(found(disk.folder, one) for one in edited)
+        assert wrong_files(disk.folder / "env", disk.folder / "store") == []
+        filesystems.take_away(disk)
+
+
+def edit_in_place(environment: Path) -> list[str]:
+    """Write into shared files, and return the hashes of what they are then."""
+    edited = []
+    for path in sorted(environment.glob("lib/python*/site-packages/p*/m1.py")):
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes() + b"edited\n")
+        edited.append(sha256_file(path))
+    return edited
+
+
+def found(folder: Path, sha256: str) -> bool:
+    """Return whether a file with these bytes is anywhere in ``folder``."""
+    files = (path for path in folder.rglob("m1.py*") if path.is_file())
+    return any(sha256_file(path) == sha256 for path in files)
