@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 def _options() -> list[tuple[str, str, str]]:
     """Return (command, option, variable) of the whole command line."""
     found = []
-    for name, one in command.commands.items():
+    for name, one in _commands(command):
         for parameter in one.params:
             variable = parameter.envvar
             assert isinstance(variable, str), (
@@ -29,6 +30,14 @@ def _options() -> list[tuple[str, str, str]]:
                     (name, parameter.name.upper() if parameter.name else "", variable)
                 )
     return found
+
+
+def _commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    for name, one in group.commands.items():
+        if isinstance(one, click.Group):
+            yield from ((f"{name} {below}", inner) for below, inner in _commands(one))
+        else:
+            yield name, one
 
 
 @pytest.mark.parametrize(("name", "option", "variable"), _options())

@@ -15,8 +15,10 @@ from mvenv.cli.console import Console
 from mvenv.cli.create import create_command
 from mvenv.cli.doctor import doctor_command
 from mvenv.cli.edit import edit_command
+from mvenv.cli.overview import du_command, list_command
 from mvenv.cli.selftest import selftest_command
 from mvenv.cli.signals import Stopped, unwind_on_signals
+from mvenv.cli.store import store_command
 from mvenv.cli.sync import rollback_command, sync_command
 from mvenv.errors import MvenvError, SystemFault
 
@@ -41,6 +43,9 @@ command.add_command(sync_command)
 command.add_command(rollback_command)
 command.add_command(edit_command)
 command.add_command(selftest_command)
+command.add_command(list_command)
+command.add_command(du_command)
+command.add_command(store_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,8 +64,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         ended = command.main(
             arguments, prog_name="mvenv", standalone_mode=False, obj=console
         )
-    except click.exceptions.Exit as ended:
-        return ended.exit_code
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code

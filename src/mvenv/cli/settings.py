@@ -21,6 +21,7 @@ __all__ = [
     "output_options",
     "set_output",
     "store_folder",
+    "store_option",
     "store_options",
 ]
 
@@ -33,17 +34,22 @@ def _apply(command: _Command, *options: Callable[[_Command], _Command]) -> _Comm
     return command
 
 
+def store_option(command: _Command) -> _Command:
+    """Add the option that says which store."""
+    return click.option(
+        "--store",
+        type=click.Path(path_type=Path),
+        envvar="MVENV_STORE",
+        metavar="FOLDER",
+        help="The store. Default: the platform's data folder.",
+    )(command)
+
+
 def store_options(command: _Command) -> _Command:
     """Add the options that say which store, and how it is kept."""
     return _apply(
         command,
-        click.option(
-            "--store",
-            type=click.Path(path_type=Path),
-            envvar="MVENV_STORE",
-            metavar="FOLDER",
-            help="The store. Default: the platform's data folder.",
-        ),
+        store_option,
         click.option(
             "--no-seal",
             is_flag=True,
