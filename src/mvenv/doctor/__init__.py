@@ -22,6 +22,7 @@ from mvenv.doctor.model import DoctorReport, DoctorRequest, Fate, Outcome
 from mvenv.doctor.remembering import remember
 from mvenv.doctor.sources import Sources
 from mvenv.doctor.steps import new_rescue
+from mvenv.doctor.whole import REWRITTEN
 from mvenv.progress import Reporter
 from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreLayout, open_layout
@@ -101,7 +102,7 @@ def _name(finding: Finding) -> tuple[str, Path, str | None]:
     return (finding.code, finding.where, finding.path)
 
 
-_AGAIN = frozenset({"F28", "F34", "F36"})
+_AGAIN = frozenset({"F28", "F34", "F36"}) | REWRITTEN
 
 
 def _look(request: DoctorRequest, layout: StoreLayout, places: Sequence[Path]) -> Seen:

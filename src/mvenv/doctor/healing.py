@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mvenv.apply.rebuild import flush_rebuilt
 from mvenv.diagnose.entries import Count, EntryLook
-from mvenv.diagnose.model import Finding, HealClass, Level
+from mvenv.diagnose.model import Expected, Finding, HealClass, Level
 from mvenv.diagnose.subject import Subject
 from mvenv.doctor.comparing import compare
 from mvenv.doctor.env_repair import Ward, plan_file_repair, plan_files_repair
@@ -23,7 +23,7 @@ from mvenv.doctor.model import DoctorRequest, Fate, Outcome, Rescued
 from mvenv.doctor.records import restore_records
 from mvenv.doctor.steps import Carrier, Repair, reason_of
 from mvenv.doctor.store_repair import plan_store_repair
-from mvenv.doctor.whole import plan_whole_repair
+from mvenv.doctor.whole import REWRITTEN, holds_still, plan_whole_repair
 from mvenv.env.receipt import BUILDING
 from mvenv.errors import MvenvError
 from mvenv.hashes import digest_file
@@ -70,8 +70,14 @@ class Healing:
         entries, rest = _parted(allowed, lambda one: one.code in _ENTRY)
         stored, others = _parted(rest, self._is_stored)
         whole, files = _parted(others, lambda one: one.code in _WHOLE)
-        for some in (entries, stored, whole, files):
+        for some in (entries, stored, whole):
             self._heal_some(some)
+        anew = {
+            one.finding.where
+            for one in self.outcomes
+            if one.finding.code in REWRITTEN and one.fate is Fate.HEALED
+        }
+        self._heal_some([one for one in files if holds_still(one, anew)])
 
     def _is_stored(self, finding: Finding) -> bool:
         return finding.where == self.means.layout.root
@@ -118,14 +124,28 @@ class Healing:
             key = finding.wheel or (finding.expected and finding.expected.wheel)
             if isinstance(planned, Unhealable) and planned.lacks_bytes and key:
                 lacking[key] = None
-        if lacking and self.request.writes:
+        if not self.request.writes:
+            for finding, planned in repairs:
+                self._foresee(finding, planned)
+            return
+        if lacking:
             self.means.sources.fetch(lacking)
+            repairs = [(finding, self._plan(finding)) for finding in findings]
         with self._locked(repairs):
             carrier = Carrier(renew=self._renew)
-            for finding, planned in repairs:
-                # Again, since an earlier repair may have changed what is there.
-                again = self._plan(finding) if self.request.writes else planned
-                self._carry_out(finding, again, carrier)
+            for finding in findings:
+                with self._entry_locked(finding):
+                    self._heal_one(finding, carrier)
+
+    @contextlib.contextmanager
+    def _entry_locked(self, finding: Finding) -> Iterator[None]:
+        """Keep others from the files of an entry while one of them is put right."""
+        stored = self._is_stored(finding) and self.means.run is not None
+        if stored and finding.wheel is not None and finding.expected is not None:
+            with self.means.store.locked(finding.wheel):
+                yield
+        else:
+            yield
 
     def _plan(self, finding: Finding) -> Repair | Unhealable:
         try:
@@ -203,9 +223,6 @@ class Healing:
         self, repairs: Iterable[tuple[Finding, Repair | Unhealable]]
     ) -> Iterator[None]:
         """Hold every environment that will be changed, in an order all keep to."""
-        if not self.request.writes:
-            yield
-            return
         places = {one.place for one in self.subjects}
         touched = set()
         for finding, planned in repairs:
@@ -224,17 +241,20 @@ class Healing:
                 stack.enter_context(lock_folder(folder, exclusive=True))
             yield
 
-    def _carry_out(
-        self, finding: Finding, planned: Repair | Unhealable, carrier: Carrier
-    ) -> None:
+    def _foresee(self, finding: Finding, planned: Repair | Unhealable) -> None:
         if isinstance(planned, Unhealable):
             self._put_down(finding, *self._without_repair(finding, planned))
-            return
-        if not self.request.writes:
+        else:
             self._put_down(finding, Fate.PLANNED, planned.words)
-            return
+
+    def _heal_one(self, finding: Finding, carrier: Carrier) -> None:
+        """Heal one finding, as things are by now."""
         if _is_right_by_now(finding):
             self._put_down(finding, Fate.HEALED, "right by now")
+            return
+        planned = self._plan(finding)
+        if isinstance(planned, Unhealable):
+            self._put_down(finding, *self._without_repair(finding, planned))
             return
         try:
             words, rescued = carrier.carry_out(planned)
@@ -350,7 +370,7 @@ def _ward_of(subject: Subject, writes: bool) -> Ward:
 def _is_right_by_now(finding: Finding) -> bool:
     """Return whether another process has healed a file meanwhile."""
     expected = finding.expected
-    if expected is None or finding.code in {"F11", "F12", "F44", "F22"}:
+    if expected is None or finding.code in {"F10", "F11", "F22"}:
         return False
     place = finding.where / (finding.path or "")
     try:
@@ -358,11 +378,19 @@ def _is_right_by_now(finding: Finding) -> bool:
         return (
             stat.S_ISREG(seen.st_mode)
             and seen.st_mtime_ns == expected.mtime_ns
-            and os.path.getsize(place) == expected.size
+            and seen.st_size == expected.size
+            and (finding.code not in _OF_MODE or _has_mode(seen, expected))
             and digest_file(place).sha256 == expected.sha256
         )
     except OSError:
         return False
+
+
+_OF_MODE = frozenset({"F12", "F44"})
+
+
+def _has_mode(seen: os.stat_result, expected: Expected) -> bool:
+    return stat.S_IMODE(seen.st_mode) == expected.mode
 
 
 def _parted(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mvenv.diagnose.model import Finding
+from mvenv.diagnose.model import Finding, Kind
 from mvenv.doctor.env_repair import Ward
 from mvenv.doctor.generating import Generated, bare_for, generate
 from mvenv.doctor.means import Means, Unhealable
@@ -24,7 +24,16 @@ from mvenv.store.registry import Root as Registered
 from mvenv.store.registry import new_id, register
 from mvenv.target import Target
 
-__all__ = ["identity_of", "plan_whole_repair", "registration"]
+__all__ = [
+    "REWRITTEN",
+    "holds_still",
+    "identity_of",
+    "plan_whole_repair",
+    "registration",
+]
+
+REWRITTEN = frozenset({"F30", "F31", "F33"})
+"""Their heals write again what names the environment's place: it is looked at anew."""
 
 
 def plan_whole_repair(
@@ -49,6 +58,14 @@ def plan_whole_repair(
         words = f"linked to `{target.executable}` ({target.version})"
         return _rehome(finding, ward, means, target, words=words)
     raise Unhealable("nobody but you can decide this")
+
+
+def holds_still(finding: Finding, anew: Collection[Path]) -> bool:
+    """Return whether a finding says what must be, after environments were rewritten."""
+    expected = finding.expected
+    return finding.where not in anew or (
+        expected is not None and expected.kind is not Kind.GENERATED
+    )
 
 
 def registration(receipt: Receipt, plan: Plan, path: str) -> Registered:
