@@ -312,10 +312,12 @@ def test_an_edit_stays_and_is_told(
     assert identity(edited) == inode
     assert (site_of(other) / "plain/__init__.py").read_text() == "x = 1\n" * 2000
     assert first["shared"] == second["shared"] == again["shared"] == 2
-    # The other one knows the whole of it.
     site = site_of(folder).relative_to(folder)
-    assert by_name(again)["plain"]["edited"] == [f"{site}/plain/__init__.py"]
-    assert by_name(again)["demo"]["missing"] == [f"{site}/demo/data.bin"]
+    # When it is learned, and when the other one knows the whole of it.
+    for adopted in (first, again):
+        assert by_name(adopted)["plain"]["edited"] == [f"{site}/plain/__init__.py"]
+        assert by_name(adopted)["demo"]["missing"] == [f"{site}/demo/data.bin"]
+    assert by_name(second)["plain"]["edited"] == []
     text = mvenv("adopt", folder).out
     assert f"{site}/plain/__init__.py: edited" in text
 

@@ -314,7 +314,8 @@ class _Adoption:
         self, matches: Iterable[Match], new: NewPlan, learner: Learner
     ) -> dict[str, Shared]:
         winners: dict[StoreKey, list[str]] = {}
-        for path, key in sources_of(new.plan).items():
+        sources = sources_of(new.plan)
+        for path, key in sources.items():
             winners.setdefault(key, []).append(path)
         sharer = Sharer(
             environment=self.here,
@@ -331,7 +332,12 @@ class _Adoption:
             with self.reporter.task("sharing files", total, Unit.FILES) as task:
                 for match in matches:
                     paths = winners.get(match.wheel.key, [])
-                    shared[match.installation.dist_info] = sharer.share(match, paths)
+                    done = sharer.share(match, paths)
+                    rest = (
+                        row for row in learner.not_in(match) if row.path not in sources
+                    )
+                    sharer.look_at_rest(rest, done)
+                    shared[match.installation.dist_info] = done
                     task.advance(len(paths))
         finally:
             sharer.close()

@@ -77,6 +77,12 @@ class Learner:
                 freed += own_bytes(self.environment.place / row.path, seen)
         return count, size, freed
 
+    def not_in(self, match: Match) -> Iterator[Row]:
+        """Yield what RECORD has and the entry lacks, since it was not proven."""
+        for row, _ in self.worth_learning(match.installation):
+            if row.path not in match.files:
+                yield row
+
     def worth_learning(self, one: Installation) -> Iterator[tuple[Row, str]]:
         """Yield what can be learned of a distribution: rows, and places in a wheel."""
         for path, row in one.rows.items():

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvenv.adopt.bytecode import BYTECODE, Bytecode
-from mvenv.adopt.installed import Environment
+from mvenv.adopt.installed import Environment, Row
 from mvenv.adopt.matching import Match
 from mvenv.apply.changing import Changer
 from mvenv.errors import DamagedEntry, SystemFault
@@ -112,6 +112,19 @@ class Sharer:
         for path in sorted(paths, key=lambda one: match.files[one].is_pth):
             self._share_file(match, path, done)
         return done
+
+    def look_at_rest(self, rows: Iterable[Row], done: Shared) -> None:
+        """Put down files that no entry brings: what became of them is told, no more."""
+        for row in rows:
+            seen = self._look(row.path, done)
+            if seen is None:
+                continue
+            with contextlib.suppress(OSError):
+                found = sha256_file(self.environment.place / row.path)
+                if found == row.sha256:
+                    done.private += 1
+                    continue
+            done.edited.append(row.path)
 
     def _tidy(self, paths: Iterable[str]) -> None:
         """Delete what a killed run left in the folders of ``paths``."""
