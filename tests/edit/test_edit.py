@@ -176,3 +176,16 @@ def test_sync_leaves_edits_until_the_version_changes(
     assert mvenv("rollback", env).code == 0
     assert module.read_text() == "value = 2\n"
     assert edits(env) == ("my-alpha",)
+
+
+def test_sync_brings_back_what_was_uninstalled_under_edit(
+    mvenv: Runner, env: Path
+) -> None:
+    assert mvenv("edit", env, "my-alpha").code == 0
+    for path in site(env).glob("*alpha*/*"):
+        path.unlink()
+    outcome = mvenv("sync", env)
+
+    assert outcome.code == 0, outcome.err
+    assert (site(env) / "alpha" / "__init__.py").read_text() == "value = 1\n"
+    assert edits(env) == ("my-alpha",)

@@ -372,3 +372,20 @@ def test_what_is_no_environment_of_ours_is_refused(
     outcome = mvenv("sync", env, "--from", old_lock)
     assert outcome.code == 17
     assert "hint" in outcome.err
+
+
+def test_a_lost_entry_in_the_registry_is_made_again(
+    mvenv: Runner, old_lock: Path, new_lock: Path, tmp_path: Path
+) -> None:
+    env = tmp_path / "env"
+    mvenv.create(env, old_lock)
+    sync(mvenv, env, "--from", new_lock)
+    layout = StoreLayout(mvenv.store)
+    (root,) = roots(layout)
+    (layout.envs / root.id).unlink()
+    assert "nothing to do" in sync(mvenv, env).out
+
+    (again,) = roots(layout)
+    # The previous generation's wheels too.
+    assert set(again.wheels) == set(root.wheels)
+    assert again.plan == root.plan

@@ -39,7 +39,7 @@ from mvenv.store.runs import RunFolder
 from mvenv.sync.bringing import Destination
 from mvenv.sync.drift import ForeignDistribution, find_foreign
 from mvenv.sync.outcome import Synced, summed_up
-from mvenv.sync.work import Work, bare_of
+from mvenv.sync.work import Work, bare_of, is_registered
 from mvenv.target import Target
 
 if TYPE_CHECKING:
@@ -181,7 +181,8 @@ class _Syncing:
             return None
         with lock_folder(self.state.place, exclusive=False):
             same = receipt_of(observe(self.request.folder)) == now
-            if not dry_run and not (same and is_tidy(self.state.place)):
+            known = is_tidy(self.state.place) and is_registered(self.layout, now)
+            if not dry_run and not (same and known):
                 return None
             told = foresee(
                 self.receipt,

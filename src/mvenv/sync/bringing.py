@@ -87,12 +87,14 @@ def bring(
     choice: LinkChoice,
     shipped: frozenset[str],
     fresh_inode: Callable[[Put], None],
+    register: Callable[[], None],
 ) -> Brought:
     """Carry out ``difference`` and make it known.
 
     ``puts`` say how each wanted file is made. ``journal`` is that of a run that was
     killed on the same way, which is finished. ``shipped`` is bytecode that wheels
-    bring. ``fresh_inode`` gives a stored file that takes no more links a new inode.
+    bring. ``fresh_inode`` gives a stored file that takes no more links a new inode,
+    ``register`` lets the store know what the environment is now.
     `SystemFault` where the disk refuses, `DamagedEntry` where a stored file was
     changed meanwhile; the same run again finishes then.
     """
@@ -108,7 +110,7 @@ def bring(
     try:
         journal = work.keep(journal, layout)
         work.change()
-        return work.make_known(journal)
+        return work.make_known(journal, register)
     except MvenvError as error:
         _tell(error, place)
         raise
@@ -237,7 +239,7 @@ class _Bringing:
                 step.path, put.sha256, put.size, put.mode, seen.st_mtime_ns
             )
 
-    def make_known(self, journal: Journal) -> Brought:
+    def make_known(self, journal: Journal, register: Callable[[], None]) -> Brought:
         """Put the plan and the receipt in place, then end the journal."""
         place, found = self._place, self._difference
         os.replace(place / NEXT_PLAN, place / PLAN)
@@ -250,6 +252,7 @@ class _Bringing:
             generated=tuple(row for _, row in sorted(found.generated.items())),
         )
         write_receipt(place, receipt)
+        register()
         if self._destination.undoes:
             forget(place, journal)
         else:

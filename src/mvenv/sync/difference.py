@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import os
 import stat
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -93,7 +93,7 @@ def compare(
     new: Mapping[str, WantedFile],
     *,
     fixed: Container[str],
-    private: Container[str],
+    private: Collection[str],
     gone: Mapping[str, str | None],
 ) -> Difference:
     """Return the difference between what is in ``place`` and ``new``.
@@ -118,12 +118,20 @@ class _Comparison:
         new: Mapping[str, WantedFile],
         *,
         fixed: Container[str],
-        private: Container[str],
+        private: Collection[str],
         gone: Mapping[str, str | None],
     ) -> None:
         self._root = str(place)
         self._old, self._new, self._gone = old, new, gone
-        self._fixed, self._private = fixed, private
+        self._fixed = fixed
+        # What was uninstalled is not edited.
+        self._private = frozenset(private) - {
+            one.owner
+            for one in new.values()
+            if one.owner in private
+            and one.path.endswith(".dist-info/RECORD")
+            and not os.path.lexists(f"{place}/{one.path}")
+        }
         self._found = Difference()
         self._new_folders = folders_above(new)
         self._strange: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from mvenv.env.generations import (
     Journal,
     complete,
     generation_folder,
+    generation_receipt,
     last_generation,
     read_journal,
     sweep_generations,
@@ -44,13 +45,13 @@ from mvenv.progress import Reporter
 from mvenv.store.durability import boot_id
 from mvenv.store.entries import StaleWheels, WheelStore
 from mvenv.store.layout import StoreKey, StoreLayout
-from mvenv.store.registry import Root, register
+from mvenv.store.registry import Root, find_root, register
 from mvenv.store.runs import RunFolder
 from mvenv.sync.bringing import Brought, Destination, bring
 from mvenv.sync.difference import Difference, compare, folders_above
 from mvenv.target import Target
 
-__all__ = ["Outcome", "Work", "bare_of"]
+__all__ = ["Outcome", "Work", "bare_of", "is_registered"]
 
 _SHOWN = 5
 
@@ -195,6 +196,8 @@ class Work:
         puts = self._resolve(difference, resolve)
         choice = self._probe()
         wheels = _wheels(before.receipt, destination.receipt)
+        if destination.undoes:
+            wheels = self._needed(before.receipt, destination.receipt)
         self._register(before.receipt, wheels)
         try:
             brought = bring(
@@ -215,10 +218,10 @@ class Work:
                 choice=choice,
                 shipped=frozenset(path for path in wanted if path.endswith(".pyc")),
                 fresh_inode=self._fresh_inode,
+                register=lambda: self._register(destination.receipt, wheels),
             )
         except DamagedEntry as error:
             raise self._stale(wanted.values()) or error from None
-        self._register(destination.receipt, wheels)
         return Outcome(difference=difference, brought=brought)
 
     def _is_so(self, difference: Difference, destination: Destination) -> bool:
@@ -228,7 +231,9 @@ class Work:
             return False
         if replace(new, generated=now.generated) != now:
             write_receipt(self.place, new)
-            self._register(new, _wheels(now, new))
+            self._register(new, self._needed(now, new))
+        elif not is_registered(self.layout, now):
+            self._register(now, self._needed(now))
         return True
 
     def _resolve(
@@ -307,6 +312,12 @@ class Work:
             )
         return self._choice
 
+    def _needed(self, *receipts: Receipt) -> tuple[StoreKey, ...]:
+        """Return the wheels of these and of the generation that stays."""
+        last = last_generation(self.place)
+        kept = generation_receipt(self.place, last.number) if last else None
+        return _wheels(*receipts, kept) if kept else _wheels(*receipts)
+
     def _register(self, receipt: Receipt, wheels: tuple[StoreKey, ...]) -> None:
         register(
             self.layout,
@@ -318,6 +329,16 @@ class Work:
                 lockfile=receipt.lockfile,
             ),
         )
+
+
+def is_registered(layout: StoreLayout, receipt: Receipt) -> bool:
+    """Return whether the store knows the environment as its receipt has it."""
+    root = find_root(layout, receipt.id)
+    return root is not None and (root.path, root.plan, root.lockfile) == (
+        receipt.path,
+        receipt.plan,
+        receipt.lockfile,
+    )
 
 
 def _wheels(*receipts: Receipt) -> tuple[StoreKey, ...]:
