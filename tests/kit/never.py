@@ -21,6 +21,7 @@ with all rules that were broken, by their numbers in the catalogue of faults:
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from typing import Self
 
 from mvenv.env.receipt import FOLDER, PLAN, read_receipt
 from mvenv.hashes import digest_bytes
+from mvenv.link.tree import TEMPORARY
 from mvenv.plan.record import load_plan
 from mvenv.selftest.looking import Entry, look
 from mvenv.store.entries import MANIFEST, TREE
@@ -64,7 +66,11 @@ def expected_in(environment: Path, store: Path) -> dict[str, Expectation]:
     """
     found: dict[str, Expectation] = {}
     receipt = read_receipt(environment)
-    for one in receipt.generated if receipt else ():
+    # What is written here names the place: of a moved one it is no longer right.
+    at_home = receipt and os.path.realpath(receipt.path) == os.path.realpath(
+        environment
+    )
+    for one in receipt.generated if receipt and at_home else ():
         found[str(environment / one.path)] = Expectation(
             sha256=one.sha256, mode=one.mode, mtime_ns=None
         )
@@ -115,6 +121,9 @@ class Watch:
         self._before = self._look()
         self._expected = self._expectations()
         known = {one.sha256 for one in self._expected.values()}
+        for environment in self.environments:
+            receipt = read_receipt(environment)
+            known |= {one.sha256 for one in receipt.generated} if receipt else set()
         for path, entry in self._before.items():
             if entry.type == stat.S_IFREG and entry.content not in known:
                 self._contents[path] = Path(path).read_bytes()
@@ -128,13 +137,18 @@ class Watch:
         prunes: bool = False,
         killed: bool = False,
         failed: bool = False,
+        shares: bool = False,
     ) -> None:
-        """Tell what kind of command it was, and how it ended."""
+        """Tell what kind of command it was, and how it ended.
+
+        ``shares``: it was asked to make files the store's own, mode and date too.
+        """
         self._told = {
             "read_only": read_only,
             "claims_health": claims_health and code == 0,
             "prunes": prunes,
             "killed": killed,
+            "shares": shares,
             "silent": failed and code == 0,
         }
 
@@ -206,7 +220,7 @@ class Watch:
         last = path.rpartition("/")[2]
         return (
             _CACHE in path
-            or last in {MANIFEST, "synced", "FORMAT"}
+            or last in {MANIFEST, "synced", "FORMAT", TEMPORARY}
             or f"{path}/".startswith(tuple(own))
         )
 
@@ -237,7 +251,9 @@ class Watch:
                 continue
             if now is None:
                 yield f"3: `{path}` was healthy, and is gone"
-            elif now[:4] != entry[:4]:
+            elif now[:4] != entry[:4] and not (
+                self._told.get("shares") and now.content == entry.content
+            ):
                 yield f"3: `{path}` was healthy, and was changed"
         if self._told.get("read_only"):
             for path in after.keys() - self._before.keys():

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -245,7 +245,7 @@ class Life(RuleBasedStateMachine):
         watch = self.watch()
         watch.begin()
         code = self.run(*words)
-        watch.ended(code=code, prunes=words[0] == "store")
+        watch.ended(code=code, prunes=words[0] == "store", shares=words[0] == "adopt")
         broken = list(watch.broken())
 
         assert not broken, (words, broken)
@@ -267,7 +267,7 @@ class Life(RuleBasedStateMachine):
             capture_output=True,
             text=True,
         )
-        watch.ended(killed=True)
+        watch.ended(killed=True, shares=words[0] == "adopt")
         broken = list(watch.broken())
 
         assert "Traceback" not in done.stderr, done.stderr
@@ -284,6 +284,8 @@ def test_life(tmp_path: Path, policy: LinkPolicy) -> None:
             max_examples=_EXAMPLES,
             stateful_step_count=_STEPS,
             deadline=None,
+            # Shrinking runs every step again: minutes, which only a failure is worth.
+            phases=tuple(Phase) if _FULL else (Phase.reuse, Phase.generate),
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -24,7 +24,7 @@ from mvenv.selftest.scene import Scene
 
 __all__ = ["Round", "batches", "play", "treat"]
 
-_AT_ONCE = 8
+_AT_ONCE = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
