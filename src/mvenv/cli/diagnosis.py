@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from mvenv.cli.words import in_words
 from mvenv.diagnose.checks import CHECKS, check_named
 from mvenv.diagnose.model import HealClass, Level
@@ -37,7 +39,8 @@ def tell(report: DoctorReport, *, verbose: bool, here: Path) -> str:
     for fate, heading in _HEADINGS.items():
         groups = _grouped(one for one in report.outcomes if one.fate is fate)
         if groups:
-            lines += ["", f"{heading}:"]
+            colour = _COLOURS[fate]
+            lines += ["", click.style(f"{heading}:", fg=colour, bold=True)]
             for group in groups:
                 lines += _group_lines(group, verbose=verbose, here=here)
     lines += _rescue_lines(report.outcomes, verbose=verbose)
@@ -62,6 +65,15 @@ def list_checks() -> str:
         f"{HealClass.REPORT.value}: reported only.",
     ]
     return "\n".join(lines).lstrip("\n")
+
+
+_COLOURS = {
+    Fate.HEALED: "green",
+    Fate.PLANNED: "cyan",
+    Fate.FAILED: "red",
+    Fate.LEFT: "red",
+    Fate.DRIFT: "blue",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

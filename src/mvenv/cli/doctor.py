@@ -145,6 +145,7 @@ def doctor_command(console: Console, /, **options: Any) -> None:
             store_chosen=options["store"] is not None,
             fetch=fetch_settings(options, os.environ),
             environ=dict(os.environ),
+            seal=not options["no_seal"],
         ),
         console,
     )

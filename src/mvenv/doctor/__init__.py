@@ -126,7 +126,7 @@ def _heal(
         return []
     with _scratch(request, layout, findings) as run, in_use(layout):
         users = users_of(layout, seen.subjects)
-        store = WheelStore(layout)
+        store = WheelStore(layout, seal=request.seal)
         sources = Sources(
             store, users, run=run, settings=request.fetch, reporter=reporter
         )

@@ -39,6 +39,7 @@ _WHOLE = frozenset({"F30", "F31", "F33", "F34", "F48"})
 _ENTRY = frozenset({"F40", "F45"})
 QUIETLY = frozenset({"F43", "F44"})
 """Put right by the way where they are no faults."""
+_RESTORED = "`--restore` puts the original back, and keeps yours"
 _BESIDE = ".mvenv-build-"
 
 
@@ -87,7 +88,7 @@ class Healing:
         if self.request.restore and finding.code == "F10":
             return None
         if finding.drift and finding.code not in QUIETLY:
-            return ""
+            return _RESTORED if finding.code == "F10" else ""
         if finding.heal is HealClass.REPORT:
             return finding.remedy or ""
         if self.request.check:

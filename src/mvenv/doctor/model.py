@@ -56,6 +56,8 @@ class DoctorRequest:
     """It was named, and does not only stand for the default."""
     fetch: FetchSettings
     environ: Mapping[str, str]
+    seal: bool = True
+    """Stored files that are made again are sealed."""
 
     @property
     def writes(self) -> bool:
