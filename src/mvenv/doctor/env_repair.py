@@ -4,46 +4,25 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from mvenv.diagnose.expected import UNKNOWN
 from mvenv.diagnose.model import Expected, Finding, Kind
 from mvenv.diagnose.users import Place
-from mvenv.doctor.comparing import is_worthless
 from mvenv.doctor.means import Means, Unhealable
-from mvenv.doctor.steps import Repair, Root, Step
-from mvenv.env.receipt import Generated as Row
-from mvenv.env.receipt import Receipt, read_receipt, write_receipt
-from mvenv.hashes import digest_bytes, digest_file
-from mvenv.link.modes import LinkMode
-from mvenv.plan.changes import Change, Put, Remove, Rescue, Seal, SetAside, Symlink
-from mvenv.plan.model import Plan
+from mvenv.doctor.steps import Repair, Step
+from mvenv.doctor.written_repair import (
+    Ward,
+    keep_present,
+    write_again,
+    write_bare,
+    write_record,
+)
+from mvenv.hashes import digest_file
+from mvenv.plan.changes import Change, Put, Remove, Seal, SetAside
 
-if TYPE_CHECKING:
-    from mvenv.doctor.generating import Generated
-
-__all__ = ["Ward", "plan_file_repair", "plan_files_repair"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ward:
-    """One environment that is being healed."""
-
-    place: Path
-    """Where it really is."""
-    receipt: Receipt
-    plan: Plan
-    generated: Callable[[], Mapping[str, Generated]]
-    """What is written here and not linked, by path; found out when first needed."""
-
-    @property
-    def hard_links(self) -> bool:
-        """Return whether its files are other names of the store's."""
-        return self.receipt.link_mode == LinkMode.HARDLINK.value
+__all__ = ["plan_file_repair", "plan_files_repair"]
 
 
 def plan_file_repair(finding: Finding, ward: Ward, means: Means) -> Repair:
@@ -56,11 +35,11 @@ def plan_file_repair(finding: Finding, ward: Ward, means: Means) -> Repair:
             finding=finding, words=words, steps=(Step(root, change(finding.path)),)
         )
     if finding.code == "F22":
-        return _record(finding, ward, root)
+        return write_record(finding, ward, root)
     if expected is None:
-        return _bare(finding, ward, root)
+        return write_bare(finding, ward, root)
     if expected.kind is Kind.GENERATED:
-        return _generate(finding, expected, ward, root)
+        return write_again(finding, expected, ward, root)
     heal = _OF_FILE.get(finding.code, _put_back)
     return heal(finding, expected, ward, means)
 
@@ -94,31 +73,6 @@ def plan_files_repair(finding: Finding, ward: Ward, means: Means) -> Repair:
     )
 
 
-def _bare(finding: Finding, ward: Ward, root: Root) -> Repair:
-    """Write a file or link of the bare environment that the receipt does not list."""
-    if finding.code not in {"F01", "F03"}:
-        raise Unhealable("nobody but you can decide this")
-    path = finding.path or ""
-    made = ward.generated().get(path)
-    if made is None:
-        raise Unhealable("what belongs there is not known")
-    keep = [Step(root, SetAside(path))] if os.path.lexists(ward.place / path) else []
-    if isinstance(made.content, str):
-        link = Step(root, Symlink(path, made.content))
-        return Repair(finding=finding, words="linked again", steps=(link,))
-    digest = digest_bytes(made.content)
-    put = Put(
-        path=path,
-        sha256=digest.sha256,
-        size=digest.size,
-        mode=made.mode,
-        mtime_ns=None,
-        content=made.content,
-    )
-    steps = (*keep, Step(root, put))
-    return Repair(finding=finding, words="written again", steps=steps)
-
-
 _PLAIN: dict[str, tuple[str, Callable[[str], Change]]] = {
     "F18": ("removed: Python compiles it anew", Remove),
     "F21": ("the one whose files are not there was moved aside", SetAside),
@@ -132,7 +86,7 @@ def _put_back(finding: Finding, expected: Expected, ward: Ward, means: Means) ->
     bad = ward.place / expected.path
     means.sources.distrust(bad)
     good = means.source_for(expected, finding)
-    steps = list(_keep(finding, expected, bad, good, root))
+    steps = list(keep_present(finding, expected, bad, good, root))
     put = _put(expected, good, ward, means)
     places = [(root, put)]
     proofs = [(ward.place, expected)]
@@ -196,17 +150,6 @@ def _others(
     if stat.S_ISREG(seen.st_mode) and seen.st_nlink > 1:
         inode = (seen.st_dev, seen.st_ino)
         yield from means.users.sharing(expected.wheel, expected.member, inode)
-
-
-def _keep(
-    finding: Finding, expected: Expected, bad: Path, good: Path | None, root: Root
-) -> Iterator[Step]:
-    if not os.path.lexists(bad):
-        return
-    if bad.is_symlink() or not bad.is_file():
-        yield Step(root, SetAside(expected.path))
-    elif finding.code != "F17" and not is_worthless(bad, good):
-        yield Step(root, Rescue(expected.path))
 
 
 def _words(good: Path, expected: Expected, others: int, means: Means) -> str:
@@ -283,116 +226,6 @@ def _share(finding: Finding, expected: Expected, ward: Ward, means: Means) -> Re
         steps=(Step(means.environment(ward.place), put),),
         proofs=((ward.place, expected),),
     )
-
-
-def _generate(finding: Finding, expected: Expected, ward: Ward, root: Root) -> Repair:
-    made = ward.generated().get(expected.path)
-    place = ward.place / expected.path
-    if made is None:
-        raise Unhealable("what belongs there is not known")
-    steps = list(_keep(finding, expected, place, None, root))
-    if isinstance(made.content, str):
-        steps.append(Step(root, Symlink(expected.path, made.content)))
-        return Repair(finding=finding, words="linked again", steps=tuple(steps))
-    digest = digest_bytes(made.content)
-    same = digest.sha256 == expected.sha256
-    act: Callable[[], None] | None = None
-    if finding.code == "F12" and _is(place, expected.sha256):
-        seal = Seal(expected.path, expected.mode, expected.mtime_ns)
-        steps = [Step(root, seal)]
-        same = True
-    else:
-        put = Put(
-            path=expected.path,
-            sha256=digest.sha256,
-            size=digest.size,
-            mode=made.mode,
-            mtime_ns=expected.mtime_ns
-            if same and expected.mtime_ns != UNKNOWN
-            else None,
-            content=made.content,
-        )
-        steps.append(Step(root, put))
-        if not same:
-            act = partial(_put_on_receipt, ward.place, put)
-    return Repair(
-        finding=finding,
-        words="written again",
-        steps=tuple(steps),
-        act=act,
-        proofs=((ward.place, expected),) if same else (),
-    )
-
-
-def _put_on_receipt(place: Path, put: Put) -> None:
-    """Put down what was written, where it is not what the receipt had."""
-    receipt = read_receipt(place)
-    if receipt is None:
-        return
-    moment = (place / put.path).lstat().st_mtime_ns
-    row = Row(put.path, put.sha256, put.size, put.mode, moment)
-    others = (one for one in receipt.generated if one.path != put.path)
-    write_receipt(place, replace(receipt, generated=(*others, row)))
-
-
-def _is(place: Path, sha256: str) -> bool:
-    try:
-        return digest_file(place).sha256 == sha256
-    except OSError:
-        return False
-
-
-def _record(finding: Finding, ward: Ward, root: Root) -> Repair:
-    """Write a RECORD again, and keep what others put into it."""
-    path = finding.path or ""
-    made = ward.generated().get(path)
-    if made is None or isinstance(made.content, str):
-        raise Unhealable("what belongs there is not known")
-    place = ward.place / path
-    content = made.content + b"".join(_foreign_rows(place, made.content))
-    digest = digest_bytes(content)
-    keep = [Step(root, Rescue(path))] if os.path.lexists(place) else []
-    if place.is_dir() and not place.is_symlink():
-        keep = [Step(root, SetAside(path))]
-    expected = finding.expected
-    same = expected is not None and expected.sha256 == digest.sha256
-    put = Put(
-        path=path,
-        sha256=digest.sha256,
-        size=digest.size,
-        mode=made.mode,
-        mtime_ns=expected.mtime_ns
-        if expected is not None and same and expected.mtime_ns != UNKNOWN
-        else None,
-        content=content,
-    )
-    return Repair(
-        finding=finding,
-        words="written again from what was installed",
-        steps=(*keep, Step(root, put)),
-        act=None if same else partial(_put_on_receipt, ward.place, put),
-    )
-
-
-def _foreign_rows(place: Path, ours: bytes) -> Iterator[bytes]:
-    """Yield rows of a RECORD that are about files that we know nothing of."""
-    import csv
-
-    try:
-        text = place.read_bytes().decode()
-        known = {row[0] for row in csv.reader(ours.decode().splitlines()) if row}
-        rows = list(csv.reader(text.splitlines()))
-    except (OSError, ValueError, csv.Error):
-        return
-    for line, row in zip(text.splitlines(), rows, strict=False):
-        if len(row) == _COLUMNS and row[0] not in known and "\0" not in line:
-            base = place.parent.parent
-            if (base / row[0]).exists():
-                yield line.encode() + b"\n"
-
-
-_COLUMNS = 3
-"""Of a RECORD: path, hash, size."""
 
 
 _OF_FILE: dict[str, Callable[[Finding, Expected, Ward, Means], Repair]] = {

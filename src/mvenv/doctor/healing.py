@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,20 +11,20 @@ from pathlib import Path
 
 from mvenv.apply.rebuild import flush_rebuilt
 from mvenv.diagnose.entries import Count, EntryLook
-from mvenv.diagnose.model import Expected, Finding, HealClass, Level
+from mvenv.diagnose.model import Finding, HealClass, Level
 from mvenv.diagnose.subject import Subject
 from mvenv.doctor.comparing import compare
-from mvenv.doctor.env_repair import Ward, plan_file_repair, plan_files_repair
+from mvenv.doctor.env_repair import plan_file_repair, plan_files_repair
 from mvenv.doctor.generating import Generated, generate, generate_bare
 from mvenv.doctor.means import Means, Unhealable
 from mvenv.doctor.model import DoctorRequest, Fate, Outcome, Rescued
 from mvenv.doctor.records import restore_records
-from mvenv.doctor.steps import Carrier, Repair, reason_of
+from mvenv.doctor.steps import Carrier, Repair, is_right_by_now, reason_of
 from mvenv.doctor.store_repair import plan_store_repair
 from mvenv.doctor.whole import REWRITTEN, holds_still, plan_whole_repair
+from mvenv.doctor.written_repair import Ward
 from mvenv.env.receipt import BUILDING
 from mvenv.errors import MvenvError
-from mvenv.hashes import digest_file
 from mvenv.locking import lock_folder
 from mvenv.progress import Reporter
 from mvenv.scratch import sweep_scratch
@@ -250,7 +248,7 @@ class Healing:
 
     def _heal_one(self, finding: Finding, carrier: Carrier) -> None:
         """Heal one finding, as things are by now."""
-        if _is_right_by_now(finding):
+        if is_right_by_now(finding):
             self._put_down(finding, Fate.HEALED, "right by now")
             return
         planned = self._plan(finding)
@@ -366,32 +364,6 @@ def _ward_of(subject: Subject, writes: bool) -> Ward:
         return made
 
     return Ward(place=subject.place, receipt=receipt, plan=plan, generated=generated)
-
-
-def _is_right_by_now(finding: Finding) -> bool:
-    """Return whether another process has healed a file meanwhile."""
-    expected = finding.expected
-    if expected is None or finding.code in {"F10", "F11", "F22"}:
-        return False
-    place = finding.where / (finding.path or "")
-    try:
-        seen = place.lstat()
-        return (
-            stat.S_ISREG(seen.st_mode)
-            and seen.st_mtime_ns == expected.mtime_ns
-            and seen.st_size == expected.size
-            and (finding.code not in _OF_MODE or _has_mode(seen, expected))
-            and digest_file(place).sha256 == expected.sha256
-        )
-    except OSError:
-        return False
-
-
-_OF_MODE = frozenset({"F12", "F44"})
-
-
-def _has_mode(seen: os.stat_result, expected: Expected) -> bool:
-    return stat.S_IMODE(seen.st_mode) == expected.mode
 
 
 def _parted(

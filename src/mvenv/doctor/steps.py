@@ -32,6 +32,7 @@ __all__ = [
     "Repair",
     "Root",
     "Step",
+    "is_right_by_now",
     "is_sealed_as",
     "new_rescue",
     "reason_of",
@@ -175,3 +176,29 @@ def is_sealed_as(path: Path, expected: Expected, modes: Sequence[int]) -> bool:
         and seen.st_mtime_ns == expected.mtime_ns
         and seen.st_size == expected.size
     )
+
+
+def is_right_by_now(finding: Finding) -> bool:
+    """Return whether another process has healed a file meanwhile."""
+    expected = finding.expected
+    if expected is None or finding.code in {"F10", "F11", "F22"}:
+        return False
+    place = finding.where / (finding.path or "")
+    try:
+        seen = place.lstat()
+        return (
+            stat.S_ISREG(seen.st_mode)
+            and seen.st_mtime_ns == expected.mtime_ns
+            and seen.st_size == expected.size
+            and (finding.code not in _OF_MODE or _has_mode(seen, expected))
+            and digest_file(place).sha256 == expected.sha256
+        )
+    except OSError:
+        return False
+
+
+_OF_MODE = frozenset({"F12", "F44"})
+
+
+def _has_mode(seen: os.stat_result, expected: Expected) -> bool:
+    return stat.S_IMODE(seen.st_mode) == expected.mode

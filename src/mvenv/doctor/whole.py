@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from mvenv.diagnose.model import Finding, Kind
-from mvenv.doctor.env_repair import Ward
 from mvenv.doctor.generating import Generated, bare_for, generate
 from mvenv.doctor.means import Means, Unhealable
 from mvenv.doctor.steps import Repair, Root, Step
+from mvenv.doctor.written_repair import Ward
 from mvenv.env.receipt import PLAN, Receipt, write_receipt
 from mvenv.env.receipt import Generated as Row
 from mvenv.errors import InterpreterError
