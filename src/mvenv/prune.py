@@ -292,7 +292,7 @@ class _Removing:
     ) -> dict[StoreKey, bool]:
         """Return which entries have nothing that somebody may have written."""
         found = {}
-        label = f"looking at {len(chosen):,} wheels"
+        label = f"looking at {len(chosen):,} wheel{'' if len(chosen) == 1 else 's'}"
         with reporter.task(label, len(chosen), Unit.FILES) as task:
             for one in chosen:
                 found[one.key] = is_untouched(one.root)
