@@ -135,14 +135,22 @@ class _Missing:
 
     def still_needed(self, lost: Iterable[Expected]) -> Iterator[Finding]:
         """Yield what went with a distribution and is in another one's RECORD too."""
+        contested = {conflict.path for conflict in self._owned.plan.conflicts}
         for one in lost:
             others = self._others(one.path, one.distribution)
-            if others:
-                detail = f"is missing, and `{min(others)}` has it too"
-                found = self._find(
-                    "F01", HealClass.PLAIN, detail, one.path, min(others)
-                )
-                yield replace(found, expected=one, wheel=one.wheel)
+            if not others:
+                continue
+            other = min(others)
+            if one.path in contested:
+                # What belongs there now is not what was planned.
+                detail = f"went with `{one.distribution}`, and `{other}` has another"
+                heal, code = HealClass.REPORT, "F15"
+            else:
+                detail = f"went with `{one.distribution}`, and `{other}` has it too"
+                heal, code = HealClass.PLAIN, "F01"
+            drift = heal is HealClass.REPORT
+            found = self._find(code, heal, detail, one.path, other, drift=drift)
+            yield replace(found, expected=one, wheel=one.wheel)
 
     def _others(self, path: str, name: str | None) -> set[str]:
         """Return which distributions that are still there list a path, too."""

@@ -162,6 +162,7 @@ class _Search:
             installer = self._other_installer(one)
             if installer is not None:
                 self._drift.changed.add(one.name)
+                self._drift.foreign.append(self._read(one.dist_info))
                 detail = f"was installed again, by `{installer}`"
                 self._find(
                     "F24",

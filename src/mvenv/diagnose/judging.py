@@ -284,7 +284,7 @@ class Judge:
                     HealClass.REPORT,
                     f"is the file of `{other}`, and `{expected.distribution}` has"
                     " another there",
-                    drift=other not in self._planned(),
+                    drift=other in self.changed or other not in self._planned(),
                     remedy=f"uninstall `{other}`, or leave it as it is",
                 )
                 return True
