@@ -72,7 +72,7 @@ def store_command() -> None:
 @store_option
 @output_options
 @click.pass_obj
-def path_command(console: Console, /, **options: Any) -> None:
+def _path_command(console: Console, /, **options: Any) -> None:
     """Print where the store is."""
     set_output(console, options)
     folder = store_folder(options)
@@ -83,7 +83,7 @@ def path_command(console: Console, /, **options: Any) -> None:
 @store_option
 @output_options
 @click.pass_obj
-def list_entries_command(console: Console, /, **options: Any) -> None:
+def _list_entries_command(console: Console, /, **options: Any) -> None:
     """List the wheels: name, version, size, and how many environments use it."""
     from mvenv.overview import list_store
 
@@ -124,7 +124,7 @@ def _list_lines(overview: StoreOverview) -> Iterator[str]:
 @store_option
 @output_options
 @click.pass_obj
-def verify_command(console: Console, /, **options: Any) -> None:
+def _verify_command(console: Console, /, **options: Any) -> None:
     """Hash every file of the store, and say what is wrong; write nothing."""
     from mvenv.overview import verify_store
 
@@ -197,7 +197,7 @@ def _verify_lines(verdict: StoreVerdict, *, verbose: bool) -> Iterator[str]:
 @store_option
 @output_options
 @click.pass_obj
-def prune_command(console: Console, /, **options: Any) -> None:
+def _prune_command(console: Console, /, **options: Any) -> None:
     """Take out the wheels that no environment needs.
 
     An environment that cannot be read, whose disk may not be mounted, or that vanished
@@ -254,7 +254,7 @@ def _prune_lines(pruned: Pruned, *, verbose: bool) -> Iterator[str]:
 @store_option
 @output_options
 @click.pass_obj
-def clean_command(console: Console, /, **options: Any) -> None:
+def _clean_command(console: Console, /, **options: Any) -> None:
     """Take out all wheels, needed or not.
 
     Environments keep working, and what they have can be learned from them again; new
@@ -301,7 +301,7 @@ def _ask(root: Path) -> None:
 @store_option
 @output_options
 @click.pass_obj
-def export_command(console: Console, /, **options: Any) -> None:
+def _export_command(console: Console, /, **options: Any) -> None:
     """Write wheels of the store into ARCHIVE, a plain tar file; `-` is the output.
 
     The same wheels give the same bytes. Prints the sha256 of the archive.
@@ -345,7 +345,7 @@ def _export_line(exported: Exported) -> str:
 @store_options
 @output_options
 @click.pass_obj
-def import_command(console: Console, /, **options: Any) -> None:
+def _import_command(console: Console, /, **options: Any) -> None:
     """Take in what ARCHIVE has, when every file of it is proven; `-` is the input.
 
     That a file is what the archive says is proven, and not that the archive is right:
