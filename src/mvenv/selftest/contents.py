@@ -56,7 +56,9 @@ def _through(
             drift=drift,
             hidden=hidden,
             kept=(digest_of(content),) if users_bytes else (),
-            users=2 if len(names) > 1 else 1,
+            users=scene.environments if len(names) > 1 else (),
+            # All names have lost them: only the wheel's own file is left.
+            source=len(names) == 1 or scene.has_wheels,
         )
 
     return inject

@@ -52,14 +52,16 @@ def _missing_package(scene: Scene) -> Damage:
 
 def _uninstalled(scene: Scene) -> Damage:
     name = scene.take_distribution()
+    if name in {"maple", "oak"}:
+        # What goes with one of them is the other's, too.
+        raise NoRoom
     info = scene.dist_info(name)
     rows = (info / "RECORD").read_text(encoding="utf-8").splitlines()
     places = []
     for row in rows:
         place = scene.site / row.split(",")[0]
-        if CONTESTED not in row:
-            place.unlink()
-            places.append(Path(os.path.normpath(place)))
+        place.unlink()
+        places.append(Path(os.path.normpath(place)))
     shutil.rmtree(info)
     shutil.rmtree(scene.site / name)
     return damaged("uninstalled", "F02u", places, _REPORT, drift=True)
@@ -161,9 +163,7 @@ def _wrong_mode(scene: Scene) -> Damage:
     names = scene.names_of(file)
     modes = {0o600, 0o755, 0o4755, 0o666, 0o000, 0o640}
     file.name.chmod(scene.random.choice(sorted(modes)))
-    return damaged(
-        "wrong-mode", "F12 F44", names, _PLAIN, users=2 if len(names) > 1 else 1
-    )
+    return damaged("wrong-mode", "F12 F44", names, _PLAIN)
 
 
 def _wrong_owner(scene: Scene) -> Damage:

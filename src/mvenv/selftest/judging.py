@@ -15,6 +15,7 @@ from mvenv.selftest.scene import Scene
 
 __all__ = [
     "changed_healthy",
+    "fits",
     "has_changed",
     "is_detected",
     "judge",
@@ -27,14 +28,21 @@ _OWN = ("tmp", "trash", "locks", "rescued", "interpreters", "builds", "envs", "p
 
 
 def is_detected(damage: Damage, findings: Iterable[Finding]) -> bool:
-    """Return whether a finding tells of the damage: code and place fit."""
-    return any(
-        finding.code in damage.codes and _fits(damage.places, finding)
+    """Return whether a finding tells of the damage: code and place fit.
+
+    Where several environments are hit, all of them have to be named.
+    """
+    telling = [
+        finding
         for finding in findings
-    )
+        if finding.code in damage.codes and fits(damage.places, finding)
+    ]
+    told = {place for one in telling for place in (one.where, *one.users)}
+    return bool(telling) and set(damage.users) <= told
 
 
-def _fits(places: Sequence[Path], finding: Finding) -> bool:
+def fits(places: Sequence[Path], finding: Finding) -> bool:
+    """Return whether a finding is about one of some places."""
     if not places:
         return True
     told = [finding.where / finding.path if finding.path else finding.where]

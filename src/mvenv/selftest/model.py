@@ -65,13 +65,13 @@ class Damage:
     """What a heal may change although it was not damaged, with what lies below."""
     wrong: Callable[[], str | None] | None = None
     """What is still not as it must be after the heal, where files alone cannot tell."""
-    users: int = 1
-    """Environments that are hit."""
+    users: tuple[Path, ...] = ()
+    """Environments of which each must be named."""
 
     @property
     def heals(self) -> bool:
-        """Return whether doctor may change it at all."""
-        return self.heal is not HealClass.REPORT and not self.drift
+        """Return whether doctor may, and can, put it right."""
+        return self.source and self.heal is not HealClass.REPORT and not self.drift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,8 @@ def damaged(
     drift: bool = False,
     hidden: bool = False,
     kept: tuple[str, ...] = (),
-    users: int = 1,
+    users: tuple[Path, ...] = (),
+    source: bool = True,
 ) -> Damage:
     """Return a damage; ``hidden``: stat shows nothing of it."""
     return Damage(
@@ -135,4 +136,5 @@ def damaged(
         seen_by_stat=not hidden,
         kept=kept,
         users=users,
+        source=source,
     )

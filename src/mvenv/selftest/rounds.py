@@ -13,9 +13,11 @@ from mvenv.fetch.settings import FetchSettings
 from mvenv.progress import Silent
 from mvenv.selftest.judging import (
     changed_healthy,
+    fits,
     has_changed,
     is_detected,
     judge,
+    lost_bytes,
     stays_as_it_is,
 )
 from mvenv.selftest.looking import Snapshot, differences, look
@@ -25,6 +27,7 @@ from mvenv.selftest.scene import Scene
 __all__ = ["Round", "batches", "play", "treat"]
 
 _AT_ONCE = 12
+_FIRST_OF_STORES = "F40"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +56,22 @@ def treat(
     check: bool = False,
     fix: bool = False,
     restore: bool = False,
-    offline: bool = True,
+    narrow: bool = False,
 ) -> DoctorReport:
-    """Let doctor look at everything in a scene, and heal what it may."""
-    folders = [*scene.environments, *sorted((scene.folder / "other").glob("*"))]
+    """Let doctor look at everything in a scene, and heal what it may.
+
+    ``narrow``: at the one environment that is damaged, as most people would.
+    """
+    folders = [scene.environment]
+    if not narrow:
+        folders += [scene.sibling, *sorted((scene.folder / "other").glob("*"))]
     return doctor(
         DoctorRequest(
             folders=tuple(one for one in folders if os.path.lexists(one)),
             start=scene.folder,
             active=None,
-            every=True,
-            whole_store=True,
+            every=not narrow,
+            whole_store=not narrow,
             level=level,
             check=check,
             dry_run=False,
@@ -72,7 +80,7 @@ def treat(
             only=frozenset(),
             store=scene.layout.root,
             store_chosen=True,
-            fetch=FetchSettings(offline=offline),
+            fetch=FetchSettings(offline=True),
             environ=scene.environ,
         ),
         Silent(),
@@ -86,10 +94,17 @@ def batches(kinds: Iterable[Kind], scene: Scene) -> Iterator[tuple[Kind, ...]]:
     for kind in kinds:
         (alone if kind.reach is Reach.WORLD else together).append(kind)
     scene.random.shuffle(together)
+    if scene.random.getrandbits(1):
+        # Those that a look at one environment shows, apart from the others.
+        together.sort(key=_is_stored)
     for start in range(0, len(together), _AT_ONCE):
         yield tuple(together[start : start + _AT_ONCE])
     for kind in alone:
         yield (kind,)
+
+
+def _is_stored(kind: Kind) -> bool:
+    return kind.code >= _FIRST_OF_STORES
 
 
 def play(scene: Scene, kinds: Sequence[Kind], *, plain_first: bool = False) -> Round:
@@ -98,14 +113,17 @@ def play(scene: Scene, kinds: Sequence[Kind], *, plain_first: bool = False) -> R
     ``plain_first`` heals without ``--fix`` before, which must leave alone what needs
     it.
     """
+    narrow = bool(scene.random.getrandbits(1)) and not any(
+        _is_stored(kind) or kind.reach is Reach.WORLD for kind in kinds
+    )
     before = _look(scene)
     damages, no_room = _inject(scene, kinds)
     damaged = _look(scene)
     for damage in damages:
         if not has_changed(damage, before, damaged):
             raise AssertionError(f"`{damage.kind}` changed nothing")
-    quick = treat(scene, level=Level.QUICK, check=True)
-    full = treat(scene, check=True)
+    quick = treat(scene, level=Level.QUICK, check=True, narrow=narrow)
+    full = treat(scene, check=True, narrow=narrow)
     broken = [
         f"--check changed `{path}`"
         for path in differences(damaged, _look(scene), inodes=True)
@@ -116,9 +134,9 @@ def play(scene: Scene, kinds: Sequence[Kind], *, plain_first: bool = False) -> R
         if damage.seen_by_stat and not is_detected(damage, _findings(quick))
     ]
     if plain_first:
-        treat(scene)
+        treat(scene, narrow=narrow)
         broken += _touched_by_plain(damages, damaged, _look(scene))
-    healed = treat(scene, fix=True)
+    healed = treat(scene, fix=True, narrow=narrow)
     snapshots = (before, damaged, _look(scene))
     verdicts = [judge(one, _findings(full), scene, snapshots) for one in damages]
     broken += [
@@ -126,7 +144,26 @@ def play(scene: Scene, kinds: Sequence[Kind], *, plain_first: bool = False) -> R
         for path in changed_healthy(damages, scene, snapshots)
     ]
     broken += _claims(verdicts, healed, treat(scene, check=True))
+    broken += _not_restored(damages, scene, before)
     return Round(verdicts=tuple(verdicts), no_room=no_room, broken_rules=tuple(broken))
+
+
+def _not_restored(
+    damages: Iterable[Damage], scene: Scene, before: Snapshot
+) -> Iterator[str]:
+    """Put private edits back, and yield what is not as it was, or is lost then."""
+    edits = [damage for damage in damages if "F10" in damage.codes]
+    if not edits:
+        return
+    treat(scene, fix=True, restore=True)
+    after = _look(scene)
+    for damage in edits:
+        yield from (
+            f"`{path}` was not restored ({damage.kind})"
+            for path in stays_as_it_is(damage, before, after)
+        )
+        if lost_bytes(damage, scene):
+            yield f"restoring lost what the user wrote ({damage.kind})"
 
 
 def _inject(
@@ -167,7 +204,13 @@ def _claims(
     left = [
         f"{one.finding.code} {one.finding.where}/{one.finding.path}: {one.words}"
         for one in again.outcomes
-        if not one.finding.drift and one.finding.heal is not HealClass.REPORT
+        if not one.finding.drift
+        and one.finding.heal is not HealClass.REPORT
+        and not any(
+            fits(verdict.damage.places, one.finding)
+            for verdict in verdicts
+            if not verdict.damage.source
+        )
     ]
     if all(one.perfect for one in verdicts):
         yield from (f"after the heal there is still {line}" for line in left)

@@ -76,6 +76,8 @@ class Scene:
     used: set[str] = field(default_factory=set)
     """What was damaged: paths below an environment, names of distributions."""
     files: tuple[SceneFile, ...] = ()
+    with_wheels: bool = True
+    """The wheels' own files stay where they are, as a last source."""
     _lock: bytes = b""
     """As it was made."""
 
@@ -115,6 +117,11 @@ class Scene:
         return self.folder / "wheels"
 
     @property
+    def has_wheels(self) -> bool:
+        """Return whether the wheels' own files are there."""
+        return next(self.wheels.glob("*.whl"), None) is not None
+
+    @property
     def lockfile(self) -> Path:
         """Return the lock of both environments."""
         return self.wheels / "pylock.toml"
@@ -152,6 +159,8 @@ class Scene:
                 self.wheels, self.random, self.modules
             ).read_bytes()
         self.lockfile.write_bytes(self._lock)
+        for wheel in self.wheels.glob("away/*"):
+            wheel.rename(self.wheels / wheel.name)
         self.bystander.mkdir(parents=True)
         (self.bystander / "notes.txt").write_text("nobody touches this\n")
         self.outside.mkdir()
@@ -160,6 +169,10 @@ class Scene:
         for environment in self.environments:
             environment.parent.mkdir()
             self.create(environment)
+        if not self.with_wheels:
+            (self.wheels / "away").mkdir(exist_ok=True)
+            for wheel in self.wheels.glob("*.whl"):
+                wheel.rename(self.wheels / "away" / wheel.name)
         self.used = set()
         self.files = tuple(self._files())
 

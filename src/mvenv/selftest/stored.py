@@ -93,6 +93,9 @@ def _incomplete(scene: Scene) -> Damage:
 
 
 def _lost_tree(scene: Scene) -> Damage:
+    if not scene.has_wheels:
+        # A wheel's own RECORD is in no environment.
+        raise NoRoom
     _, entry = _take_entry(scene)
     shutil.rmtree(entry / "tree")
     return Damage(
