@@ -175,6 +175,8 @@ def test_several_doctors_at_once_heal_everything_once(
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, out + err
 
-    assert world.healthy(*environments)
+    left = world.doctor(*environments, "--check", "--full")
+    assert left.code == 0, left.out
+    assert world.healthy(*environments), left.out
     kept = {path.read_bytes() for path in (world.mvenv.store / "rescued").rglob("*.py")}
     assert kept == {b"mine = 1\n"}

@@ -84,7 +84,7 @@ def _put_back(finding: Finding, expected: Expected, ward: Ward, means: Means) ->
     """Put the right bytes under a name, and under every other name of the bad inode."""
     root = means.environment(ward.place)
     bad = ward.place / expected.path
-    means.sources.distrust(bad)
+    means.sources.distrust(bad, expected)
     good = means.source_for(expected, finding)
     steps = list(keep_present(finding, expected, bad, good, root))
     put = _put(expected, good, ward, means)

@@ -105,7 +105,7 @@ class Healing:
         if finding.code not in {"F06", "F09"} or finding.expected is None:
             return finding
         bad = self._file_of(finding)
-        self.means.sources.distrust(bad)
+        self.means.sources.distrust(bad, finding.expected)
         good = self.means.sources.find(finding.expected, spare=bad)
         return finding if good is None else compare(finding, bad, good)
 

@@ -61,11 +61,14 @@ class Sources:
         self.reasons: dict[StoreKey, str] = {}
         """Why a wheel could not be fetched."""
 
-    def distrust(self, path: Path) -> None:
-        """Take nothing from this file any more, nor from another name of it."""
+    def distrust(self, path: Path, expected: Expected) -> None:
+        """Take nothing from this file any more, nor from another name of it.
+
+        Unless it is right by now: another process may have healed it.
+        """
         with contextlib.suppress(OSError):
             seen = path.lstat()
-            if stat.S_ISREG(seen.st_mode):
+            if stat.S_ISREG(seen.st_mode) and not self._is_good(path, expected):
                 self._bad.add((seen.st_dev, seen.st_ino))
 
     def find(self, expected: Expected, *, spare: Path | None = None) -> Path | None:

@@ -70,7 +70,7 @@ def _mend_file(finding: Finding, expected: Expected, means: Means) -> Repair:
     key = _key(finding)
     root = means.tree(key)
     bad = root.folder / expected.path
-    means.sources.distrust(bad)
+    means.sources.distrust(bad, expected)
     good = means.source_for(expected, finding)
     sharing = _sharing(bad, finding, means)
     steps = list(_keep(finding, expected, bad, good, root))
