@@ -31,6 +31,7 @@ from typing import Self
 
 from mvenv.env.receipt import FOLDER, PLAN, read_receipt
 from mvenv.hashes import digest_bytes
+from mvenv.link.probe import PROBE
 from mvenv.link.tree import TEMPORARY
 from mvenv.plan.record import load_plan
 from mvenv.selftest.looking import Entry, look
@@ -221,6 +222,7 @@ class Watch:
         return (
             _CACHE in path
             or last in {MANIFEST, "synced", "FORMAT", TEMPORARY}
+            or last.startswith(PROBE)
             or f"{path}/".startswith(tuple(own))
         )
 
@@ -237,27 +239,28 @@ class Watch:
     def _healthy(
         self, after: dict[str, Entry], expected: dict[str, Expectation]
     ) -> Iterator[str]:
-        """Rule 3."""
-        for path, entry in self._before.items():
-            now = after.get(path)
-            if self._told.get("read_only"):
-                if now != entry:
+        """Rule 3; sealing a stored file again is its one exception."""
+        if self._told.get("read_only"):
+            for path in sorted(self._before.keys() | after.keys()):
+                if self._before.get(path) != after.get(path):
                     yield f"3: `{path}` was changed by a command that only looks"
-                continue
-            if self._is_own(path) or entry.type != stat.S_IFREG:
-                continue
-            right = expected.get(path)
-            if right is None or not _is_right(entry, right):
+            return
+        stores = tuple(f"{store}/" for store in self.stores)
+        stored = {
+            entry.inode
+            for path, entry in self._before.items()
+            if path.startswith(stores)
+        }
+        for path, right in expected.items():
+            entry, now = self._before.get(path), after.get(path)
+            if entry is None or self._is_own(path) or not _is_right(entry, right):
                 continue
             if now is None:
                 yield f"3: `{path}` was healthy, and is gone"
-            elif now[:4] != entry[:4] and not (
-                self._told.get("shares") and now.content == entry.content
-            ):
-                yield f"3: `{path}` was healthy, and was changed"
-        if self._told.get("read_only"):
-            for path in after.keys() - self._before.keys():
-                yield f"3: `{path}` was made by a command that only looks"
+            elif now[:4] != entry[:4]:
+                resealed = self._told.get("shares") or entry.inode in stored
+                if now.content != entry.content or not resealed:
+                    yield f"3: `{path}` was healthy, and was changed"
 
     def _wrong_news(
         self, after: dict[str, Entry], expected: dict[str, Expectation]
