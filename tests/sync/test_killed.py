@@ -360,7 +360,7 @@ def test_a_full_disk_is_told_and_the_same_sync_finishes(
         stage.reset("before")
         ended = stage.trace.fail(stage.sync("new"), call, "ENOSPC")
         assert ended.fired, call
-        assert ended.returncode == 18, ended.output
+        assert ended.returncode == 18, (call, ended.output)
         assert "Traceback" not in ended.output
         assert _torn(stage.installed(), old, new) == [], call
         if (stage.environment / SYNCING).exists():

@@ -10,6 +10,7 @@ journal is neither the old one nor the new one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import posixpath
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mvenv.env.receipt import FOLDER, PLAN, RECEIPT, Receipt, read_receipt
+from mvenv.link.modes import NEXT_MODE
 from mvenv.records import load_json, store_json
 
 __all__ = [
@@ -152,7 +154,11 @@ def is_tidy(place: Path) -> bool:
     """Return whether no killed run has left anything here."""
     numbers = _numbers(place)
     whole = all(read_generation(place, number) for number in numbers)
-    left = any(os.path.lexists(place / name) for name in (SYNCING, NEXT_PLAN))
+    begun = {name.rpartition("/")[2] for name in (SYNCING, NEXT_PLAN)}
+    # Probes and records without a name yet begin with a dot.
+    left = any(
+        name.startswith(".") or name in begun for name in os.listdir(place / FOLDER)
+    )
     return len(numbers) <= 1 and whole and not left
 
 
@@ -172,7 +178,9 @@ def _keep(origin: Path, kept: Path) -> None:
     except FileNotFoundError:
         # An environment whose plan is lost can still be brought to a lock.
         return
-    except OSError:
+    except OSError as error:
+        if error.errno not in NEXT_MODE and error.errno != errno.EMLINK:
+            raise
         shutil.copy2(origin, kept)
 
 

@@ -178,6 +178,10 @@ class Work:
         private: Collection[str] = frozenset(),
     ) -> Outcome:
         """Compare, and bring the environment to what is wanted where it differs."""
+        gone = dict(gone or {})
+        if journal is not None and not destination.undoes:
+            # Taken out by the run that was killed, with what told of it.
+            gone = {one.path: one.sha256 for one in journal.other} | gone
         old = self.wanted(before.plan, self.now)
         difference = compare(
             self.place,
@@ -185,7 +189,7 @@ class Work:
             wanted,
             fixed=frozenset(self.bare.folders),
             private=private,
-            gone=gone or {},
+            gone=gone,
         )
         for row in self.now.generated:
             of_no_plan = row.path not in old and row.path not in wanted
