@@ -34,7 +34,14 @@ _DISKS = (
 )
 
 
-def storm(folder: Path, policy: LinkPolicy, places: int, reach: set[Reach]) -> Score:
+def storm(
+    folder: Path,
+    policy: LinkPolicy,
+    places: int,
+    reach: set[Reach],
+    *,
+    with_wheels: bool = True,
+) -> Score:
     """Return the score of each kind at some places."""
     request = SelfTestRequest(
         folder=folder,
@@ -45,6 +52,7 @@ def storm(folder: Path, policy: LinkPolicy, places: int, reach: set[Reach]) -> S
         modules=5 if _FULL else 3,
     )
     scene = new_scene(folder / "scene", policy, request)
+    scene.with_wheels = with_wheels
     scene.set_up()
     assert scene.mode.value == policy.value
     kinds = [
@@ -84,3 +92,14 @@ def test_faults_of_whole_environments_and_stores_are_found_and_healed(
 ) -> None:
     places = _PLACES if disk == "ext4" else min(_PLACES, 5)
     check(storm(filesystems.folder(disk), policy, places, {Reach.WORLD}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", [LinkPolicy.HARDLINK, LinkPolicy.COPY])
+def test_without_the_wheels_files_all_is_healed_that_is_anywhere(
+    filesystems: Filesystems, policy: LinkPolicy
+) -> None:
+    """What a shared inode lost under all its names stays told, and as it is."""
+    folder = filesystems.folder("tmpfs")
+
+    check(storm(folder, policy, _PLACES, {Reach.FILE}, with_wheels=False))
