@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ _HEADINGS = {
     Fate.PLANNED: "would be healed",
     Fate.FAILED: "could not be healed",
     Fate.LEFT: "left",
-    Fate.DRIFT: "yours, left alone",
+    Fate.DRIFT: "left alone",
 }
 
 
@@ -41,8 +42,12 @@ def tell(report: DoctorReport, *, verbose: bool, here: Path) -> str:
         if groups:
             colour = _COLOURS[fate]
             lines += ["", click.style(f"{heading}:", fg=colour, bold=True)]
-            for group in groups:
-                lines += _group_lines(group, verbose=verbose, here=here)
+            for alike in _alike(groups):
+                if len(alike) > _SHOWN and not verbose:
+                    lines += _merged_lines(alike, here=here)
+                    continue
+                for group in alike:
+                    lines += _group_lines(group, verbose=verbose, here=here)
     lines += _rescue_lines(report.outcomes, verbose=verbose)
     return "\n".join(lines)
 
@@ -94,6 +99,42 @@ def _grouped(outcomes: Iterable[Outcome]) -> list[_Group]:
         key = (finding.code, finding.where, finding.distribution, one.words)
         groups.setdefault(key, []).append(one)
     return [_Group(outcomes=tuple(some)) for some in groups.values()]
+
+
+def _alike(groups: list[_Group]) -> list[list[_Group]]:
+    """Return groups of one kind in one place together, in their order."""
+    found: dict[tuple[str, Path], list[_Group]] = {}
+    for group in groups:
+        finding = group.first.finding
+        found.setdefault((finding.code, finding.where), []).append(group)
+    return list(found.values())
+
+
+def _merged_lines(alike: list[_Group], *, here: Path) -> Iterator[str]:
+    """Tell of many distributions with one trouble in a few lines."""
+    outcomes = [one for group in alike for one in group.outcomes]
+    finding = outcomes[0].finding
+    check = check_named(finding.code)
+    names = dict.fromkeys(
+        one.finding.distribution or _place(one, here) for one in outcomes
+    )
+    yield (
+        f"  {finding.code} {check.name if check else ''} · {len(names):,} distributions"
+        f" · {_short(finding.where, here)}"
+    )
+    if len({one.finding.detail for one in outcomes}) == 1:
+        yield f"    {finding.detail}"
+    yield f"    {', '.join(_cut(list(names), verbose=False))}"
+    hit = sorted({_short(user, here) for one in outcomes for user in one.finding.users})
+    if hit:
+        noun = "environment" if len(hit) == 1 else "environments"
+        yield f"    hit: {len(hit):,} {noun}: {', '.join(_cut(hit, verbose=False))}"
+    said = Counter(one.words for one in outcomes if one.words)
+    if said:
+        label = "done" if outcomes[0].fate is Fate.HEALED else "next"
+        words, number = said.most_common(1)[0]
+        most = "" if number == len(outcomes) else " (most of them)"
+        yield f"    {label}: {words}{most}"
 
 
 def _verdict(looked: Looked, report: DoctorReport, here: Path) -> str:

@@ -218,7 +218,9 @@ def _share(finding: Finding, expected: Expected, ward: Ward, means: Means) -> Re
         raise Unhealable("it was changed meanwhile")
     stored = means.sources.stored(expected)
     if stored is None or not _has_stamp(stored, expected):
-        raise Unhealable("the store has no such file to share; see `mvenv adopt`")
+        raise Unhealable(
+            "the store has it with another date; `mvenv adopt` shares it again"
+        )
     put = _put(expected, stored, ward, means)
     return Repair(
         finding=finding,

@@ -272,7 +272,9 @@ class Healing:
         fetchable = why.lacks_bytes and key and self.means.sources.can_fetch(key)
         if self.request.dry_run and fetchable:
             return Fate.PLANNED, "put right from the wheel, which would be fetched"
-        return (Fate.DRIFT if finding.drift else Fate.LEFT), str(why)
+        # A file of its own is no damage: its bytes are right.
+        harmless = finding.drift or finding.code == "F11"
+        return (Fate.DRIFT if harmless else Fate.LEFT), str(why)
 
     def _look_again(self, key: StoreKey) -> None:
         """Hash an entry that was made again, and heal what is wrong in it still."""
