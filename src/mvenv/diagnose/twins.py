@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,21 +51,19 @@ class Twins:
             if receipt is None or plan is None:
                 continue
             # What the user changed on purpose was not looked at.
-            changed = any(
-                one.drift and one.distribution is not None
-                for one in examination.findings
-            )
-            hard = receipt.link_mode == LinkMode.HARDLINK.value
-            if hard and not (changed or receipt.edits):
-                self._learn(subject)
+            changed = {one.distribution for one in examination.findings if one.drift}
+            changed.update(receipt.edits)
+            if receipt.link_mode == LinkMode.HARDLINK.value:
+                self._learn(subject, changed)
 
-    def _learn(self, subject: Subject) -> None:
+    def _learn(self, subject: Subject, changed: Container[str | None]) -> None:
         plan = subject.plan
         if plan is None:
             return
         trees: dict[str, _Known] = {}
+        left = {one.wheel for one in plan.distributions if one.name in changed}
         for wheel in plan.wheels:
-            if wheel.shared and wheel.key not in self._known:
+            if wheel.shared and wheel.key not in self._known and wheel.key not in left:
                 known = _Known(subject.place)
                 trees[wheel.tree] = self._known[wheel.key] = known
                 for file in wheel.rest:
