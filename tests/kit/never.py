@@ -44,6 +44,7 @@ __all__ = ["Expectation", "Watch", "expected_in"]
 _RESCUED = "rescued"
 _STORE_OWN = ("tmp", "trash", "locks", "envs", "plans", "interpreters", "builds")
 _CACHE = "/__pycache__/"
+_METADATA = ".dist-info/"
 _FEW = 4
 """Bytes that differ, at most, where bits have turned over."""
 _BLOCK = 512
@@ -139,10 +140,13 @@ class Watch:
         killed: bool = False,
         failed: bool = False,
         shares: bool = False,
+        installs: bool = False,
     ) -> None:
         """Tell what kind of command it was, and how it ended.
 
         ``shares``: it was asked to make files the store's own, mode and date too.
+        ``installs``: it takes the place of other versions; what installers wrote about
+        those, in their metadata folders, is no user's.
         """
         self._told = {
             "read_only": read_only,
@@ -150,6 +154,7 @@ class Watch:
             "prunes": prunes,
             "killed": killed,
             "shares": shares,
+            "installs": installs,
             "silent": failed and code == 0,
         }
 
@@ -201,6 +206,8 @@ class Watch:
             digest = digest_bytes(content).sha256
             now = after.get(path)
             if (now is not None and now.content == digest) or digest in kept:
+                continue
+            if self._told.get("installs") and _METADATA in path:
                 continue
             if not self._is_own(path) and not _is_worthless(content, good.get(path)):
                 yield f"1: what the user wrote in `{path}` is gone"

@@ -245,10 +245,21 @@ class Life(RuleBasedStateMachine):
         watch = self.watch()
         watch.begin()
         code = self.run(*words)
-        watch.ended(code=code, prunes=words[0] == "store", shares=words[0] == "adopt")
+        self.ended(watch, words[0], code=code)
         broken = list(watch.broken())
 
         assert not broken, (words, broken)
+
+    @staticmethod
+    def ended(watch: Watch, name: str, *, code: int = 0, killed: bool = False) -> None:
+        """Tell what kind of command it was."""
+        watch.ended(
+            code=code,
+            killed=killed,
+            prunes=name == "store",
+            shares=name == "adopt",
+            installs=name == "sync",
+        )
 
     def killed(self, after: int, *words: str) -> None:
         """Run a command in a process that is killed at its nth change."""
@@ -267,7 +278,7 @@ class Life(RuleBasedStateMachine):
             capture_output=True,
             text=True,
         )
-        watch.ended(killed=True, shares=words[0] == "adopt")
+        self.ended(watch, words[0], killed=True)
         broken = list(watch.broken())
 
         assert "Traceback" not in done.stderr, done.stderr
