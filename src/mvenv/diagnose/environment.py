@@ -209,9 +209,16 @@ def _short(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
+_TAGS = 3
+"""Of a wheel's name: Python, ABI, platform."""
+
+
 def _fits(filename: str, tags: frozenset[str]) -> bool:
     """Return whether an interpreter takes a wheel (PEP 425, compressed tags)."""
     parts = filename.removesuffix(".whl").split("-")[-3:]
+    if len(parts) != _TAGS:
+        # What was adopted has no wheel's name, so nothing tells.
+        return True
     pythons, abis, platforms = (part.split(".") for part in parts)
     return any(
         f"{python}-{abi}-{platform}" in tags
