@@ -16,8 +16,8 @@ from mvenv.link.modes import LinkPolicy
 from mvenv.selftest.catalogue import KINDS, NOT_MADE
 from mvenv.selftest.judging import has_changed
 from mvenv.selftest.looking import Snapshot, differences, look
-from mvenv.selftest.model import Damage, Kind, NoRoom, Reach
-from mvenv.selftest.scene import Scene
+from mvenv.selftest.model import Damage, Kind, Reach
+from mvenv.selftest.scene import NoRoom, Scene
 from mvenv.selftest.surroundings import make_interpreter
 
 

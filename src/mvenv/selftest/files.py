@@ -16,9 +16,9 @@ from mvenv.selftest.blows import (
     put_in_place_of,
     write_through,
 )
-from mvenv.selftest.model import Damage, Kind, NoRoom, damaged, digest_of
+from mvenv.selftest.model import Damage, Kind, damaged, digest_of
 from mvenv.selftest.samples import CONTESTED
-from mvenv.selftest.scene import Scene, SceneFile
+from mvenv.selftest.scene import NoRoom, Scene, SceneFile
 
 __all__ = ["FILE_KINDS"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from mvenv.diagnose.model import HealClass
 from mvenv.env.receipt import FOLDER, PLAN, RECEIPT, read_receipt
 from mvenv.selftest.blows import edited, put_in_place_of
-from mvenv.selftest.model import Damage, Kind, NoRoom, Reach, digest_of
-from mvenv.selftest.scene import Scene
+from mvenv.selftest.model import Damage, Kind, Reach, digest_of
+from mvenv.selftest.scene import NoRoom, Scene
 
 __all__ = ["METADATA_KINDS"]
 

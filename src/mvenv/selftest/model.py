@@ -19,7 +19,6 @@ __all__ = [
     "ALL_MODES",
     "Damage",
     "Kind",
-    "NoRoom",
     "Reach",
     "Verdict",
     "damaged",
@@ -27,10 +26,6 @@ __all__ = [
 ]
 
 ALL_MODES = frozenset(LinkMode)
-
-
-class NoRoom(Exception):
-    """The scene has nothing (left) that this kind of fault can be made of."""
 
 
 class Reach(enum.Enum):

@@ -21,8 +21,8 @@ from mvenv.selftest.judging import (
     stays_as_it_is,
 )
 from mvenv.selftest.looking import Snapshot, differences, look
-from mvenv.selftest.model import Damage, Kind, NoRoom, Reach, Verdict
-from mvenv.selftest.scene import Scene
+from mvenv.selftest.model import Damage, Kind, Reach, Verdict
+from mvenv.selftest.scene import NoRoom, Scene
 
 __all__ = ["Round", "batches", "play", "treat"]
 

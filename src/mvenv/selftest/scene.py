@@ -19,13 +19,16 @@ from mvenv.plan.model import Plan
 from mvenv.plan.record import load_plan
 from mvenv.progress import Silent
 from mvenv.selection import GroupOptions
-from mvenv.selftest.model import NoRoom
 from mvenv.selftest.samples import make_samples
 from mvenv.store.layout import StoreKey, StoreLayout
 
-__all__ = ["Scene", "SceneFile", "sha256_of"]
+__all__ = ["NoRoom", "Scene", "SceneFile", "sha256_of"]
 
 _MODULES = 10
+
+
+class NoRoom(Exception):
+    """The scene has nothing (left) that this kind of fault can be made of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 from mvenv.diagnose.model import HealClass
 from mvenv.link.modes import LinkMode
 from mvenv.selftest.looking import look
-from mvenv.selftest.model import ALL_MODES, Damage, Kind, NoRoom, Reach, digest_of
-from mvenv.selftest.scene import Scene, SceneFile
+from mvenv.selftest.model import ALL_MODES, Damage, Kind, Reach, digest_of
+from mvenv.selftest.scene import NoRoom, Scene, SceneFile
 from mvenv.store.entries import MANIFEST, SYNCED
 from mvenv.store.registry import roots
 from mvenv.wheels.manifest import Manifest

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mvenv.diagnose.model import HealClass
 from mvenv.env.receipt import BUILDING, RECEIPT, read_receipt
-from mvenv.selftest.model import Damage, Kind, NoRoom, Reach
-from mvenv.selftest.scene import Scene
+from mvenv.selftest.model import Damage, Kind, Reach
+from mvenv.selftest.scene import NoRoom, Scene
 from mvenv.store.registry import roots
 
 __all__ = ["WORLD_KINDS", "make_interpreter"]
