@@ -55,7 +55,7 @@ class Expectation:
     """What one path must be."""
 
     sha256: str
-    mode: int | None
+    modes: frozenset[int]
     mtime_ns: int | None
     """`None` where it is not said."""
 
@@ -74,7 +74,7 @@ def expected_in(environment: Path, store: Path) -> dict[str, Expectation]:
     )
     for one in receipt.generated if receipt and at_home else ():
         found[str(environment / one.path)] = Expectation(
-            sha256=one.sha256, mode=one.mode, mtime_ns=None
+            sha256=one.sha256, modes=frozenset({one.mode}), mtime_ns=None
         )
     plan = None
     if (environment / PLAN).is_file():
@@ -83,7 +83,9 @@ def expected_in(environment: Path, store: Path) -> dict[str, Expectation]:
         for file in folder.files:
             path = environment / folder.target / file.target
             found[str(path)] = Expectation(
-                sha256=file.sha256, mode=None, mtime_ns=file.mtime_ns
+                sha256=file.sha256,
+                modes=frozenset({file.mode, 0o755 if file.executable else 0o644}),
+                mtime_ns=file.mtime_ns,
             )
     return found
 
@@ -94,7 +96,9 @@ def _stored(store: Path) -> dict[str, Expectation]:
         manifest = Manifest.from_bytes(place.read_bytes()) if place.is_file() else None
         for file in manifest.files if manifest else ():
             found[str(place.parent / TREE / file.path)] = Expectation(
-                sha256=file.sha256, mode=file.mode, mtime_ns=file.mtime_ns
+                sha256=file.sha256,
+                modes=frozenset({file.mode}),
+                mtime_ns=file.mtime_ns,
             )
     return found
 
@@ -303,7 +307,7 @@ class Watch:
 def _is_right(entry: Entry, right: Expectation) -> bool:
     return (
         entry.content == right.sha256
-        and right.mode in {None, entry.mode}
+        and entry.mode in right.modes
         and right.mtime_ns in {None, entry.mtime_ns}
     )
 

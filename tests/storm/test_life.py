@@ -30,8 +30,8 @@ from mvenv.link.modes import LinkMode, LinkPolicy
 from mvenv.selftest import SelfTestRequest, new_scene
 from mvenv.selftest.catalogue import KINDS
 from mvenv.selftest.looking import digests_below
-from mvenv.selftest.model import Damage, NoRoom, Reach
-from mvenv.selftest.scene import Scene
+from mvenv.selftest.model import Damage, Reach
+from mvenv.selftest.scene import NoRoom, Scene
 
 _FULL = os.environ.get("MVENV_FULL_FAULTS") == "1"
 _EXAMPLES = 200 if _FULL else 8
