@@ -11,7 +11,8 @@ from functools import cache, partial
 
 from mvenv.diagnose.absence import tell_missing
 from mvenv.diagnose.bytecode import examine_bytecode
-from mvenv.diagnose.drift import Drift, claims_of, find_drift
+from mvenv.diagnose.claims import claims_of
+from mvenv.diagnose.drift import Drift, find_drift
 from mvenv.diagnose.environment import examine_surroundings, is_bare
 from mvenv.diagnose.expected import generated_rows, ownership
 from mvenv.diagnose.files import FilesLook, Grove

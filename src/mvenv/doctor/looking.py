@@ -24,7 +24,7 @@ from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.locking import using
 from mvenv.store.registry import roots
 
-__all__ = ["Seen", "look", "look_into_store", "users_of"]
+__all__ = ["Seen", "in_use", "look", "look_into_store", "users_of"]
 
 _SCRUB_SHARE = 1e-6
 """Seconds of scrubbing for each file: about a tenth of what looking at it takes."""

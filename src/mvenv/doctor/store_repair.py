@@ -23,7 +23,7 @@ from mvenv.store.layout import StoreKey, open_layout
 from mvenv.store.plans import keep_plan
 from mvenv.store.runs import sweep
 
-__all__ = ["plan_store_repair"]
+__all__ = ["plan_store_repair", "replace_path"]
 
 
 def plan_store_repair(finding: Finding, means: Means) -> Repair:

@@ -199,9 +199,8 @@ class Work:
             return Outcome(difference=difference, brought=None)
         puts = self._resolve(difference, resolve)
         choice = self._probe()
-        wheels = _wheels(before.receipt, destination.receipt)
-        if destination.undoes:
-            wheels = self._needed(before.receipt, destination.receipt)
+        both = (before.receipt, destination.receipt)
+        wheels = self._needed(*both) if destination.undoes else _wheels(*both)
         self._register(before.receipt, wheels)
         try:
             brought = bring(
