@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,8 +17,9 @@ from kit.lockfiles import PylockWriter
 from kit.snapshots import Entry, tree_snapshot
 from kit.strace import Call, Injection, Strace
 from kit.wheels import WheelMaker
-from mvenv.env.receipt import BUILDING, FOLDER, read_receipt
-from mvenv.hashes import sha256_file
+from mvenv.env.receipt import BUILDING, FOLDER, PLAN, read_receipt
+from mvenv.hashes import digest_bytes, sha256_file
+from mvenv.plan.record import load_plan
 from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.registry import roots
@@ -33,6 +35,7 @@ _FAMILIES = range(10, 19)
 """Exit codes of families of errors, see `mvenv.errors`."""
 _FOLDED = {0o444: 0o644, 0o555: 0o755}
 """The seal: there or not, by link mode."""
+_STAMP = re.compile(r"mtime_ns=\d+")
 _REMOVING = frozenset({"unlink", "unlinkat", "rmdir"})
 _FILLED = {"lost+found"}
 """What does not count: tests fill disks there."""
@@ -346,11 +349,20 @@ class Stage:
     def _installed(self) -> dict[str, Entry]:
         """Return what was installed, but for what differs from run to run."""
         found = tree_snapshot(self.environment)
+        if PLAN in found:
+            found[PLAN] = found[PLAN]._replace(sha256=self._plan_but_for_stamps())
         return {
             path: entry._replace(mode=_FOLDED.get(entry.mode, entry.mode))
             for path, entry in found.items()
             if path != ".mvenv/receipt" and path.split("/")[0] not in _FILLED
         }
+
+    def _plan_but_for_stamps(self) -> str:
+        """Return a digest of the plan without the stamps, which tell when."""
+        content = (self.environment / PLAN).read_bytes()
+        plan = load_plan(content, StoreLayout(self.store))
+        assert plan is not None, f"`{PLAN}` cannot be read"
+        return digest_bytes(_STAMP.sub("", repr(plan)).encode()).sha256
 
     def _check_new(self) -> None:
         """Check that the whole new environment stands, with all that belongs to it."""

@@ -59,7 +59,8 @@ def sweep(layout: StoreLayout) -> None:
     sweep_scratch(layout.tmp, "")
     # The folder's own time moves with each run, and is of the file system's clock.
     before = layout.tmp.stat().st_mtime_ns - _HOUR
-    for folder in (layout.root, layout.envs, layout.builds, layout.interpreters):
+    records = (layout.envs, layout.plans, layout.builds, layout.interpreters)
+    for folder in (layout.root, *records):
         sweep_temporaries(folder, before_ns=before)
     for name in os.listdir(layout.trash):
         shutil.rmtree(layout.trash / name, ignore_errors=True)
