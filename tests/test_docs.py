@@ -33,7 +33,10 @@ def _options() -> list[tuple[str, str, str]]:
 
 
 def _commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
-    for name, one in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        one = group.get_command(context, name)
+        assert one is not None
         if isinstance(one, click.Group):
             yield from ((f"{name} {below}", inner) for below, inner in _commands(one))
         else:

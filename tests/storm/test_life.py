@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -48,7 +49,7 @@ calls = st.integers(1, _MOST_CALLS)
 
 def has(name: str) -> bool:
     """Return whether there is such a command."""
-    return name in command.commands
+    return name in command.list_commands(click.Context(command))
 
 
 class Life(RuleBasedStateMachine):

@@ -10,16 +10,9 @@ from collections.abc import Sequence
 import click
 
 from mvenv import __version__
-from mvenv.cli.adopt import adopt_command
+from mvenv.cli.commands import Commands
 from mvenv.cli.console import Console
-from mvenv.cli.create import create_command
-from mvenv.cli.doctor import doctor_command
-from mvenv.cli.edit import edit_command
-from mvenv.cli.overview import du_command, list_command
-from mvenv.cli.selftest import selftest_command
 from mvenv.cli.signals import Stopped, unwind_on_signals
-from mvenv.cli.store import store_command
-from mvenv.cli.sync import rollback_command, sync_command
 from mvenv.errors import MvenvError, SystemFault
 
 __all__ = ["INTERRUPTED", "command", "main", "run"]
@@ -30,22 +23,10 @@ _NEW_OBJECTS = 500_000
 """Objects made, and not freed, before cycles are looked for."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="mvenv")
 def command() -> None:
     """Make real virtual environments, filled by links from a verified store."""
-
-
-command.add_command(create_command)
-command.add_command(adopt_command)
-command.add_command(doctor_command)
-command.add_command(sync_command)
-command.add_command(rollback_command)
-command.add_command(edit_command)
-command.add_command(selftest_command)
-command.add_command(list_command)
-command.add_command(du_command)
-command.add_command(store_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

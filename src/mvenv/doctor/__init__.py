@@ -7,26 +7,18 @@ been kept.
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mvenv.diagnose.model import Finding
-from mvenv.diagnose.store import writable_fault
 from mvenv.doctor.choosing import choose
-from mvenv.doctor.healing import QUIETLY, Healing
-from mvenv.doctor.looking import Seen, in_use, look, users_of
-from mvenv.doctor.means import Means
+from mvenv.doctor.looking import Seen, look
 from mvenv.doctor.model import DoctorReport, DoctorRequest, Fate, Outcome
 from mvenv.doctor.remembering import remember
-from mvenv.doctor.sources import Sources
-from mvenv.doctor.steps import new_rescue
 from mvenv.doctor.whole import REWRITTEN
 from mvenv.progress import Reporter
-from mvenv.store.entries import WheelStore
-from mvenv.store.layout import StoreLayout, open_layout
-from mvenv.store.runs import RunFolder
+from mvenv.store.layout import StoreLayout
 
 __all__ = ["doctor"]
 
@@ -124,44 +116,7 @@ def _heal(
 ) -> list[Outcome]:
     if not findings:
         return []
-    with _scratch(request, layout, findings) as run, in_use(layout):
-        users = users_of(layout, seen.subjects)
-        store = WheelStore(layout, seal=request.seal)
-        sources = Sources(
-            store, users, run=run, settings=request.fetch, reporter=reporter
-        )
-        means = Means(
-            store=store,
-            users=users,
-            sources=sources,
-            run=run,
-            rescue=new_rescue(layout.rescued),
-        )
-        healing = Healing(
-            request=request,
-            means=means,
-            subjects=tuple(seen.subjects),
-            reporter=reporter,
-        )
-        healing.heal(findings)
-        if request.writes:
-            healing.flush()
-        return healing.outcomes
+    # Most looks find nothing, and take less time than this import.
+    from mvenv.doctor.treatment import treat
 
-
-@contextlib.contextmanager
-def _scratch(
-    request: DoctorRequest, layout: StoreLayout, findings: Sequence[Finding]
-) -> Iterator[RunFolder | None]:
-    """Give a scratch folder in the store, which is made again where it is lost.
-
-    None where nothing may be written, or where nothing is to be healed.
-    """
-    needed = request.writes and any(
-        not one.drift or one.code in QUIETLY or request.restore for one in findings
-    )
-    if not needed or writable_fault(layout) is not None:
-        yield None
-        return
-    with RunFolder(open_layout(layout.root)) as run:
-        yield run
+    return treat(request, layout, seen.subjects, findings, reporter)
