@@ -15,8 +15,9 @@ from kit.wheels import WheelMaker
 from mvenv.apply.donors import Donors, find_donor
 from mvenv.apply.rebuild import Rebuilt, rebuild_wheel
 from mvenv.env.receipt import RECEIPT, read_receipt
-from mvenv.store.entries import MANIFEST, REBUILT, SYNCED, WheelStore
+from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreKey, open_layout
+from mvenv.store.names import MANIFEST, REBUILT, SYNCED
 from mvenv.store.runs import RunFolder
 
 ENTRY_POINTS = "[console_scripts]\ndemo = demo:main\n"

@@ -35,8 +35,8 @@ from mvenv.link.probe import PROBE
 from mvenv.link.tree import TEMPORARY
 from mvenv.plan.record import load_plan
 from mvenv.selftest.looking import Entry, look
-from mvenv.store.entries import MANIFEST, TREE
 from mvenv.store.layout import StoreLayout
+from mvenv.store.names import MANIFEST, TREE
 from mvenv.wheels.manifest import Manifest
 
 __all__ = ["Expectation", "Watch", "expected_in"]

@@ -35,9 +35,10 @@ from mvenv.locking import lock_folder
 from mvenv.plan.record import load_plan
 from mvenv.progress import Reporter, Unit
 from mvenv.store.durability import flush_file_system
-from mvenv.store.entries import SYNCED, StoredWheel, WheelStore
+from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.layout import StoreKey, StoreLayout, is_adopted, open_layout
 from mvenv.store.locking import using
+from mvenv.store.names import SYNCED
 from mvenv.store.registry import roots
 from mvenv.store.runs import RunFolder, sweep
 from mvenv.target import Target

@@ -24,7 +24,8 @@ from mvenv.errors import MvenvError
 from mvenv.records import replace_bytes
 from mvenv.store.adopted import adopted_key
 from mvenv.store.durability import boot_id
-from mvenv.store.entries import MANIFEST, TREE, StoredWheel, WheelStore
+from mvenv.store.entries import StoredWheel, WheelStore
+from mvenv.store.names import MANIFEST, TREE
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.manifest import Manifest, ManifestFile
 from mvenv.wheels.unpack import stamp_ns

@@ -12,8 +12,9 @@ from typing import NamedTuple
 from mvenv.adopt.installed import Environment, Installation
 from mvenv.errors import MvenvError
 from mvenv.hashes import sha256_file
-from mvenv.store.entries import MANIFEST, StoredWheel, WheelStore
+from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.layout import ADOPTED, StoreKey, StoreLayout, entry_key, is_adopted
+from mvenv.store.names import MANIFEST
 from mvenv.wheels.facts import WheelFacts, read_facts
 from mvenv.wheels.layout import PlacedFile, Placing, layout_wheel
 

@@ -20,8 +20,9 @@ from mvenv.errors import DamagedEntry, InvalidWheel, SystemFault
 from mvenv.hashes import digest_file
 from mvenv.records import replace_bytes
 from mvenv.store.durability import boot_id, flush_file_system
-from mvenv.store.entries import MANIFEST, REBUILT, SYNCED, TREE, StoredWheel, WheelStore
+from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.layout import StoreKey
+from mvenv.store.names import MANIFEST, REBUILT, SYNCED, TREE
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.launchers import is_launcher_name, parse_entry_points
 from mvenv.wheels.manifest import Manifest, ManifestFile

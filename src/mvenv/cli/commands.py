@@ -6,6 +6,7 @@ What a command imports takes longer than what many of them do.
 from __future__ import annotations
 
 from importlib import import_module
+from typing import cast
 
 import click
 
@@ -31,13 +32,13 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return their names, in the order of the help."""
+        del ctx
         return sorted(_MODULES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, or `None` where there is none of that name."""
+        del ctx
         if cmd_name not in _MODULES:
             return None
         module = import_module(f"mvenv.cli.{_MODULES[cmd_name]}")
-        found = getattr(module, f"{cmd_name}_command")
-        assert isinstance(found, click.Command)
-        return found
+        return cast("click.Command", getattr(module, f"{cmd_name}_command"))

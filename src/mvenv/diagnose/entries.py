@@ -14,13 +14,12 @@ from mvenv.diagnose.users import Users
 from mvenv.hashes import CHUNK, digest_file
 from mvenv.link.tree import TEMPORARY
 from mvenv.store.durability import boot_id
-from mvenv.store.entries import IMPORTED, MANIFEST, REBUILT, SYNCED, TREE
 from mvenv.store.layout import StoreKey, StoreLayout
+from mvenv.store.names import ENTRY_NAMES, MANIFEST, SYNCED, TREE
 from mvenv.wheels.manifest import Manifest, ManifestFile
 
 __all__ = ["Count", "EntryLook", "expected_in_store", "judge_content"]
 
-_ENTRY_NAMES = frozenset({IMPORTED, MANIFEST, REBUILT, SYNCED, TREE, "bytecode"})
 _NULLS = bytes(CHUNK)
 
 
@@ -150,7 +149,7 @@ class EntryLook:
         self, manifest: Manifest, *, whole: bool, unflushed: bool
     ) -> None:
         name = manifest.filename
-        for other in sorted(set(_names(self.root)) - _ENTRY_NAMES):
+        for other in sorted(set(_names(self.root)) - ENTRY_NAMES):
             self._alien(other, name, other)
         by_folder: dict[str, dict[str, ManifestFile]] = {"": {}}
         for file in manifest.files:

@@ -102,6 +102,7 @@ class _Look:
             bytes_hashed=judge.bytes_hashed,
             touched=tuple(judge.touched),
             scrubbed=scrubbed,
+            inodes=look.inodes,
             proven=frozenset(judge.proven),
         )
 

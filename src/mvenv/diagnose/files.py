@@ -1,7 +1,8 @@
 """Look at all files of an environment: one walk, no link followed.
 
-Each folder of the plan is opened below the one above it and listed once, with one
-``fstatat`` a name. What is as it must be costs nothing more; the rest is judged.
+Each folder of the plan is listed once, if the listing above has it as a folder, with
+one ``stat`` a name. What is as it must be costs nothing more; the rest is judged, by
+way of folders that are opened one below the other.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import contextlib
 import itertools
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mvenv.diagnose.expected import EXECUTABLE, PLAIN, Ownership
 from mvenv.diagnose.judging import Judge, reason_of
 from mvenv.diagnose.model import Expected, Finding, HealClass
-from mvenv.diagnose.reading import FOLDER_FLAGS, opened
+from mvenv.diagnose.reading import opened
 from mvenv.env.receipt import Generated
 from mvenv.link.tree import FileLink, FolderLinks
 from mvenv.plan.model import Plan
@@ -101,13 +102,18 @@ class FilesLook:
     strangers: list[Stranger] = field(default_factory=list)
     bytecode: list[str] = field(default_factory=list)
     """Folders of bytecode."""
+    inodes: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Of files that are surely as they must be, by folder and name."""
     _sure: _Sure = field(default_factory=lambda: _is_never_sure)
+    _root: int = -1
+    _place: str = ""
 
     def look(self, root: int) -> None:
         """Look at everything below the folder ``root``."""
         if not self.whole:
             self._sure = self._is_sure()
-        self._look_in("", root)
+        self._root, self._place = root, str(self.judge.subject.place)
+        self._look_in("")
 
     def expected_of(self, folder: str, one: FileLink | Generated) -> Expected:
         """Return what a file of the grove must be."""
@@ -115,28 +121,18 @@ class FilesLook:
             return self.owned.of_generated(one)
         return self.owned.of_link(self.grove.group_of(folder, one), one)
 
-    def _look_in(self, path: str, folder: int) -> None:
-        self._look_at_files(path, folder)
-        for name, below in self.grove.folders.get(path, {}).items():
-            try:
-                inside = os.open(name, FOLDER_FLAGS, dir_fd=folder)
-            except OSError as error:
-                self._no_folder(below, name, folder, error)
-                continue
-            try:
-                self._look_in(below, inside)
-            finally:
-                os.close(inside)
-
-    def _look_at_files(self, path: str, folder: int) -> None:
+    def _look_in(self, path: str) -> None:
         files = self.grove.files.get(path, {})
         below = self.grove.folders.get(path, {})
         suspects: list[tuple[FileLink | Generated, os.stat_result]] = []
         strangers: list[tuple[str, bool]] = []
+        inodes: dict[str, int] = {}
         found = 0
+        inside: list[str] = []
         is_sure = self._sure
         try:
-            with os.scandir(folder) as entries:
+            # By its path: a descriptor would take half as many system calls again.
+            with os.scandir(f"{self._place}/{path}") as entries:
                 for entry in entries:
                     name = entry.name
                     known = files.get(name)
@@ -147,22 +143,44 @@ class FilesLook:
                             # Gone since: it is found missing below.
                             continue
                         found += 1
-                        if not is_sure(known, seen):
+                        if is_sure(known, seen):
+                            inodes[name] = seen.st_ino
+                        else:
                             suspects.append((known, seen))
                     elif name not in below:
                         is_folder = entry.is_dir(follow_symlinks=False)
                         strangers.append((name, is_folder))
+                    elif entry.is_dir(follow_symlinks=False):
+                        inside.append(name)
         except OSError as error:
             self._unlisted(path, error)
             return
         self.checked += len(files)
-        if found != len(files):
-            self._look_for_missing(path, folder)
-        for one, seen in suspects:
-            expected = self.expected_of(path, one)
-            self.judge.judge(expected, seen, folder, whole=self.whole)
+        self.inodes[path] = inodes
         for name, is_folder in strangers:
             self._stranger(path, name, is_folder=is_folder)
+        if suspects or found != len(files) or len(inside) != len(below):
+            self._look_closely(path, suspects, below.keys() - inside)
+        for name in inside:
+            self._look_in(below[name])
+
+    def _look_closely(
+        self,
+        path: str,
+        suspects: Iterable[tuple[FileLink | Generated, os.stat_result]],
+        no_folders: Iterable[str],
+    ) -> None:
+        """Look at what is not surely as it must be, with no link on the way to it."""
+        try:
+            with opened(self._root, path) as folder:
+                self._look_for_missing(path, folder)
+                for one, seen in suspects:
+                    expected = self.expected_of(path, one)
+                    self.judge.judge(expected, seen, folder, whole=self.whole)
+                for name in sorted(no_folders):
+                    self._no_folder(self.grove.folders[path][name], name, folder)
+        except OSError as error:
+            self._unlisted(path, error)
 
     def _look_for_missing(self, path: str, folder: int) -> None:
         for name, one in self.grove.files.get(path, {}).items():
@@ -203,15 +221,16 @@ class FilesLook:
             self.strangers.append(Stranger(full, is_folder))
 
     def _unlisted(self, path: str, error: OSError) -> None:
+        denied = isinstance(error, PermissionError)
         self._folder_finding(
             path,
-            "F17",
+            "F13" if denied else "F17",
             HealClass.REPORT,
             f"cannot be listed: {reason_of(error)}",
             files=False,
         )
 
-    def _no_folder(self, path: str, name: str, folder: int, error: OSError) -> None:
+    def _no_folder(self, path: str, name: str, folder: int) -> None:
         """Say what is in place of a folder of the plan."""
         try:
             seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -220,18 +239,13 @@ class FilesLook:
                 self.missing.append(self.expected_of(above, one))
                 self.checked += 1
             return
-        except OSError:
-            seen = None
-        if seen is not None and not stat.S_ISDIR(seen.st_mode):
-            what = "a link" if stat.S_ISLNK(seen.st_mode) else "a file"
-            detail = f"is {what}, and a folder belongs there"
-            self._folder_finding(path, "F04", HealClass.FIX, detail, files=True)
+        if stat.S_ISDIR(seen.st_mode):
+            # There by now.
+            self._look_in(path)
             return
-        detail = f"cannot be opened: {reason_of(error)}"
-        denied = isinstance(error, PermissionError)
-        self._folder_finding(
-            path, "F13" if denied else "F17", HealClass.REPORT, detail, files=False
-        )
+        what = "a link" if stat.S_ISLNK(seen.st_mode) else "a file"
+        detail = f"is {what}, and a folder belongs there"
+        self._folder_finding(path, "F04", HealClass.FIX, detail, files=True)
 
     def _folder_finding(
         self, path: str, code: str, heal: HealClass, detail: str, *, files: bool

@@ -23,7 +23,7 @@ from mvenv.diagnose.names import normalized, read_headers
 from mvenv.diagnose.reading import begins, content_at, only_nulls, sha256_at
 from mvenv.diagnose.subject import Subject
 from mvenv.diagnose.users import Users
-from mvenv.store.entries import TREE
+from mvenv.store.names import TREE
 
 __all__ = ["Judge", "reason_of"]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,5 +147,7 @@ class Examination:
     """No faults: to be put on record, so that they need not be hashed again."""
     scrubbed: Scrubbed | None = None
     """To be kept for the next look."""
+    inodes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Of the files of an environment whose stamp is right, by folder and name."""
     proven: frozenset[tuple[int, int]] = frozenset()
     """Device and inode of shared files that were hashed and are right."""

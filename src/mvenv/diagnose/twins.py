@@ -1,16 +1,18 @@
 """A quick look at stored wheels by way of an environment that was looked at.
 
-A hard link of a file that was found right is right under all its names, and the number
-of its inode comes with the listing of a folder. So nothing is asked of most files, and
-no manifest is taken apart, as long as everything is as the environment's plan has it.
+A hard link of a file that was found right is right under all its names, and its inode
+is known by then. Where the folders of a stored tree are as they were put down, with
+these inodes in them, nothing is asked of its files; else the folders are listed, and
+the inodes come with the names. No manifest is taken apart for either.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from mvenv.diagnose.model import Examination
@@ -18,34 +20,53 @@ from mvenv.diagnose.subject import Subject
 from mvenv.link.modes import LinkMode
 from mvenv.link.tree import FileLink
 from mvenv.store.durability import boot_id
-from mvenv.store.entries import IMPORTED, MANIFEST, REBUILT, SYNCED, TREE
 from mvenv.store.layout import StoreKey
+from mvenv.store.names import ENTRY_NAMES, MANIFEST, SYNCED, TREE
+from mvenv.store.seen import folders_of, is_as_seen
 from mvenv.wheels.manifest import ManifestFile, manifest_facts
 
 __all__ = ["Twins"]
 
-_ENTRY_NAMES = frozenset({IMPORTED, MANIFEST, REBUILT, SYNCED, TREE, "bytecode"})
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_Inodes = Mapping[str, Mapping[str, int]]
 
 
-@dataclass(slots=True)
+@dataclass
 class _Known:
     """What one environment's plan says of one wheel."""
 
-    environment: Path
+    inodes: _Inodes
+    """Of the environment's files that are right, by folder and name."""
     folders: dict[str, list[tuple[str, tuple[FileLink, ...]]]] = field(
         default_factory=dict
     )
     """By folder of the tree: where in the environment files of it are, and which."""
     rest: dict[str, dict[str, ManifestFile]] = field(default_factory=dict)
-    files: int = 0
+
+    def paths(self) -> Iterator[str]:
+        """Yield the paths of all files in the wheel's tree."""
+        for inside in self.folders.items():
+            prefix = f"{inside[0]}/" if inside[0] else ""
+            for _, files in inside[1]:
+                yield from (prefix + file.source for file in files)
+        for rows in self.rest.values():
+            yield from (row.path for row in rows.values())
+
+    @cached_property
+    def tree_folders(self) -> list[str]:
+        """Return all folders of the wheel's tree."""
+        return folders_of(f"{folder}/" for folder in (*self.folders, *self.rest))
 
 
 class Twins:
     """Environments that were looked at, and the wheels they have hard links of."""
 
-    def __init__(self, looks: Iterable[tuple[Subject, Examination]]) -> None:
+    def __init__(
+        self, store: Path, looks: Iterable[tuple[Subject, Examination]]
+    ) -> None:
         self._known: dict[StoreKey, _Known] = {}
+        self.unseen: list[tuple[Path, tuple[str, ...]]] = []
+        """Entries that had to be listed, all right; with the paths of their files."""
         for subject, examination in looks:
             receipt, plan = subject.receipt, subject.plan
             if receipt is None or plan is None:
@@ -53,10 +74,14 @@ class Twins:
             # What the user changed on purpose was not looked at.
             changed = {one.distribution for one in examination.findings if one.drift}
             changed.update(receipt.edits)
-            if receipt.link_mode == LinkMode.HARDLINK.value:
-                self._learn(subject, changed)
+            if receipt.link_mode == LinkMode.HARDLINK.value and _on_one_system(
+                store, subject.place
+            ):
+                self._learn(subject, examination.inodes, changed)
 
-    def _learn(self, subject: Subject, changed: Container[str | None]) -> None:
+    def _learn(
+        self, subject: Subject, inodes: _Inodes, changed: Container[str | None]
+    ) -> None:
         plan = subject.plan
         if plan is None:
             return
@@ -64,21 +89,19 @@ class Twins:
         left = {one.wheel for one in plan.distributions if one.name in changed}
         for wheel in plan.wheels:
             if wheel.shared and wheel.key not in self._known and wheel.key not in left:
-                known = _Known(subject.place)
+                known = _Known(inodes)
                 trees[wheel.tree] = self._known[wheel.key] = known
                 for file in wheel.rest:
                     folder, _, name = file.path.rpartition("/")
                     known.rest.setdefault(folder, {})[name] = file
-                known.files = len(wheel.rest)
         for group in (*plan.links, *plan.late_links):
             tree = group.source
             while tree and tree not in trees:
                 tree = tree.rpartition("/")[0]
             if tree:
-                known = trees[tree]
-                inside = known.folders.setdefault(group.source[len(tree) + 1 :], [])
+                folder = group.source[len(tree) + 1 :]
+                inside = trees[tree].folders.setdefault(folder, [])
                 inside.append((group.target, group.files))
-                known.files += len(group.files)
 
     def vouch_for(self, key: StoreKey, root: Path) -> int:
         """Return how many files an entry has, all right by what ``stat`` can see.
@@ -86,39 +109,86 @@ class Twins:
         0 where that is not so, or cannot be told from here: look at it closely then.
         """
         known = self._known.get(key)
+        if known is None:
+            return 0
         try:
-            if known is None or not _is_sound(key, root):
-                return 0
-            folders = {*known.folders, *known.rest, ""}
-            for folder in tuple(folders):
-                above = folder
-                while above := above.rpartition("/")[0]:
-                    folders.add(above)
-            right = all(_matches(folder, folders, known, root) for folder in folders)
+            return self._look(key, root, known)
         except OSError:
             return 0
-        return known.files if right else 0
+
+    def _look(self, key: StoreKey, root: Path, known: _Known) -> int:
+        names = frozenset(os.listdir(root))
+        flushed = SYNCED in names
+        inodes = _inodes(known, root) if flushed else []
+        if not names <= ENTRY_NAMES:
+            return 0
+        if inodes and is_as_seen(root, known.tree_folders, inodes):
+            return len(inodes)
+        folders = frozenset(known.tree_folders)
+        if not _is_sound(key, root, flushed=flushed) or not all(
+            _matches(folder, folders, known, root) for folder in folders
+        ):
+            return 0
+        paths = tuple(known.paths())
+        self.unseen.append((root, paths))
+        return len(paths)
 
 
-def _is_sound(key: StoreKey, root: Path) -> bool:
-    """Return whether an entry has a manifest and was flushed, and nothing alien."""
-    facts = manifest_facts((root / MANIFEST).read_bytes())
-    names = frozenset(os.listdir(root))
-    if facts is None or facts[0] != key or not names <= _ENTRY_NAMES:
+def _on_one_system(store: Path, environment: Path) -> bool:
+    try:
+        return os.stat(store).st_dev == os.stat(environment).st_dev
+    except OSError:
         return False
-    return SYNCED in names or bool(facts[2] and facts[2] == boot_id())
 
 
-def _matches(
-    folder: str, folders: frozenset[str] | set[str], known: _Known, root: Path
-) -> bool:
-    opened = os.open(root / TREE / folder, _FOLDER)
+def _inodes(known: _Known, root: Path) -> list[int]:
+    """Return the inodes of a tree's files, if each of them was found right, else none.
+
+    That is by its stamp in the environment; of what the environment has no link of,
+    by a look at the stored file.
+    """
+    found: list[int] = []
+    tree = f"{root}/{TREE}/"
+    for folder, groups in known.folders.items():
+        for target, files in groups:
+            here = known.inodes.get(target, {})
+            for file in files:
+                inode = here.get(file.target)
+                if inode is None or file.private or not file.size:
+                    place = f"{tree}{folder}/{file.source}"
+                    inode = _right_inode(place, file)
+                if inode is None:
+                    return []
+                found.append(inode)
+    for rows in known.rest.values():
+        for row in rows.values():
+            inode = _right_inode(tree + row.path, row)
+            if inode is None:
+                return []
+            found.append(inode)
+    return found
+
+
+def _right_inode(place: str, file: FileLink | ManifestFile) -> int | None:
+    seen = os.lstat(place)
+    return seen.st_ino if _is_stamped(seen, file) else None
+
+
+def _is_sound(key: StoreKey, root: Path, *, flushed: bool) -> bool:
+    """Return whether an entry has its manifest, and was flushed."""
+    facts = manifest_facts((root / MANIFEST).read_bytes())
+    if facts is None or facts[0] != key:
+        return False
+    return flushed or bool(facts[2] and facts[2] == boot_id())
+
+
+def _matches(folder: str, folders: frozenset[str], known: _Known, root: Path) -> bool:
+    opened = os.open(f"{root}/{TREE}/{folder}", _FOLDER)
     try:
         with os.scandir(opened) as entries:
             left = {entry.name: entry.inode() for entry in entries}
-        here = os.fstat(opened).st_dev
         for target, files in known.folders.get(folder, ()):
-            inodes = _inodes(known.environment / target, here)
+            inodes = known.inodes.get(target, {})
             for file in files:
                 inode = left.pop(file.source, None)
                 if inode is None:
@@ -136,20 +206,11 @@ def _matches(
         os.close(opened)
 
 
-def _inodes(folder: Path, device: int) -> Mapping[str, int]:
-    """Return the inodes in a folder, by name; none on another file system."""
-    opened = os.open(folder, _FOLDER)
-    try:
-        if os.fstat(opened).st_dev != device:
-            return {}
-        with os.scandir(opened) as entries:
-            return {entry.name: entry.inode() for entry in entries}
-    finally:
-        os.close(opened)
-
-
 def _is(name: str, folder: int, file: FileLink | ManifestFile) -> bool:
-    seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    return _is_stamped(os.stat(name, dir_fd=folder, follow_symlinks=False), file)
+
+
+def _is_stamped(seen: os.stat_result, file: FileLink | ManifestFile) -> bool:
     return (
         seen.st_size == file.size
         and seen.st_mtime_ns == file.mtime_ns

@@ -65,7 +65,7 @@ def _attend(
     seen = _look(request, layout, places)
     outcomes = _heal(request, layout, seen, seen.findings, reporter)
     if request.writes:
-        remember(layout, seen.scrubbed, seen.findings)
+        remember(layout, seen.scrubbed, seen.findings, seen.unseen)
     places = _to_look_at_again(seen, outcomes)
     if not places:
         return [seen], outcomes

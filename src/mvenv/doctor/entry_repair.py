@@ -10,8 +10,9 @@ from mvenv.apply.rebuild import Rebuilt, rebuild_wheel
 from mvenv.doctor.means import Means
 from mvenv.errors import StoreError
 from mvenv.records import replace_bytes
-from mvenv.store.entries import MANIFEST, SYNCED, TREE, StoredWheel
+from mvenv.store.entries import StoredWheel
 from mvenv.store.layout import StoreKey
+from mvenv.store.names import MANIFEST, SYNCED, TREE
 from mvenv.wheels.manifest import Manifest, ManifestFile
 
 __all__ = ["rebuild_entry", "restore_manifest"]

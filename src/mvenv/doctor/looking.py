@@ -40,6 +40,8 @@ class Seen:
     findings: list[Finding] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
     scrubbed: list[tuple[Subject, Examination]] = field(default_factory=list)
+    unseen: list[tuple[Path, tuple[str, ...]]] = field(default_factory=list)
+    """Entries of the store to be put down as they are, and paths of their files."""
 
 
 def look(
@@ -66,14 +68,16 @@ def look(
             if wheel.shared
         )
         users = users_of(layout, seen.subjects)
+        twins = Twins(layout.root, seen.scrubbed)
         examination = examine_store(
             layout,
             None if whole_store else keys,
             level,
             users.roots,
             users=users,
-            twins=Twins(seen.scrubbed),
+            twins=twins,
         )
+        seen.unseen = twins.unseen
         seen.store = _looked(layout.root, examination)
         found = list(examination.findings)
         needed = _needed(seen.findings)

@@ -14,8 +14,9 @@ from mvenv.doctor.sources import Sources
 from mvenv.doctor.steps import Root
 from mvenv.env.receipt import FOLDER
 from mvenv.link.modes import LinkMode
-from mvenv.store.entries import TREE, WheelStore
+from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreKey, StoreLayout
+from mvenv.store.names import TREE
 from mvenv.store.runs import RunFolder
 
 __all__ = ["Means", "Unhealable"]

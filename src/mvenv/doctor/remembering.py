@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from mvenv.diagnose.model import Examination, Finding
 from mvenv.diagnose.scrub import save_scrub
 from mvenv.diagnose.stamps import load_stamps, save_stamps
+from mvenv.diagnose.store import writable_fault
 from mvenv.diagnose.subject import Subject
 from mvenv.env.receipt import FOLDER
 from mvenv.errors import Busy
 from mvenv.locking import lock_folder
 from mvenv.store.layout import StoreLayout
 from mvenv.store.registry import mark_absent, mark_seen
+from mvenv.store.seen import put_down
 
 __all__ = ["remember"]
 
@@ -26,11 +29,16 @@ def remember(
     layout: StoreLayout,
     looks: Iterable[tuple[Subject, Examination]],
     findings: Iterable[Finding],
+    unseen: Iterable[tuple[Path, tuple[str, ...]]],
 ) -> None:
     """Put down dates of touched files, how far the scrub came, who was seen or not.
 
-    Where that fails, the next look does the same work again.
+    And what stored wheels have, which were looked at by way of an environment. Where
+    that fails, the next look does the same work again.
     """
+    if writable_fault(layout) is None:
+        for root, paths in unseen:
+            put_down(root, paths)
     for subject, examination in looks:
         with contextlib.suppress(OSError, Busy):
             if subject.root is not None:

@@ -19,8 +19,9 @@ from mvenv.diagnose.users import Users
 from mvenv.errors import MvenvError, SeveralErrors
 from mvenv.hashes import sha256_file
 from mvenv.progress import Reporter
-from mvenv.store.entries import MANIFEST, TREE, StoredWheel, WheelStore
+from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.layout import StoreKey, is_adopted
+from mvenv.store.names import MANIFEST, TREE
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.manifest import Manifest
 

@@ -138,8 +138,8 @@ def _editable_commits(document: Table) -> list[str]:
         return []
     return [
         (
-            f"`{', '.join(names)}`: a git source with `develop = true` is installed as its"
-            " locked commit, not as an editable clone"
+            f"`{', '.join(names)}`: a git source with `develop = true` is installed as"
+            " its locked commit, not as an editable clone"
         )
     ]
 

@@ -11,8 +11,8 @@ from typing import Any
 from mvenv.diagnose.model import Finding, Level
 from mvenv.diagnose.roots import look_at_root
 from mvenv.diagnose.store import examine_store
-from mvenv.store.entries import IMPORTED, REBUILT, SYNCED
 from mvenv.store.layout import StoreKey, StoreLayout, is_adopted
+from mvenv.store.names import IMPORTED, REBUILT, SYNCED
 from mvenv.store.pruning import survey
 from mvenv.store.registry import roots
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from mvenv.env.receipt import Installed
 from mvenv.link.tree import FolderLinks
-from mvenv.store.entries import TREE, StoredWheel
+from mvenv.store.entries import StoredWheel
 from mvenv.store.layout import StoreKey
+from mvenv.store.names import TREE
 from mvenv.wheels.facts import WheelFacts
 from mvenv.wheels.manifest import ManifestFile
 

@@ -11,7 +11,6 @@ import functools
 import itertools
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -197,13 +196,17 @@ def _folders(
 
 def _check_inside(paths: Iterable[str]) -> None:
     """Raise `ValueError` unless all are below a folder, or that folder: all at once."""
-    text = "/\n/".join(filter(None, paths))
-    if text and _OUTSIDE.search(f"/{text}/"):
+    named = [path for path in paths if path]
+    # A search in all of them at once takes a tenth of one in each.
+    text = "/" + "/\n/".join(named) + "/"
+    if named and (
+        text.count("\n") != len(named) - 1 or any(part in text for part in _OUTSIDE)
+    ):
         raise ValueError("a path leads elsewhere")
 
 
-_OUTSIDE = re.compile(r"//|/\.\.?/|\0|[^/]\n|\n[^/]")
-"""Empty parts, an absolute path, dots, and names that only seem to be several."""
+_OUTSIDE = ("//", "/./", "/../", "\0")
+"""Empty parts, an absolute path, dots."""
 
 
 def _files(columns: Mapping[str, Any]) -> Iterator[FileLink]:
@@ -213,7 +216,8 @@ def _files(columns: Mapping[str, Any]) -> Iterator[FileLink]:
         for source, target in zip(sources, columns["targets"], strict=True)
     ]
     for names in (sources, targets):
-        if not (_NO_NAMES.isdisjoint(names) and _IN_NAMES.isdisjoint("".join(names))):
+        text = "".join(names)
+        if not _NO_NAMES.isdisjoint(names) or "/" in text or "\0" in text:
             raise ValueError("not a name")
     flags = columns["flags"]
     numbers = (columns[name] for name in ("sizes", "modes", "mtimes"))
@@ -237,7 +241,6 @@ def _files(columns: Mapping[str, Any]) -> Iterator[FileLink]:
 _make_link = functools.partial(tuple.__new__, FileLink)
 """As ``FileLink._make``, at a third of its time: there are tens of thousands."""
 _NO_NAMES = frozenset({"", ".", ".."})
-_IN_NAMES = frozenset("/\0")
 
 
 def _sliced(text: str, width: int, count: int) -> list[str]:

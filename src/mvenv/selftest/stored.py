@@ -12,7 +12,7 @@ from mvenv.link.modes import LinkMode
 from mvenv.selftest.looking import look
 from mvenv.selftest.model import ALL_MODES, Damage, Kind, Reach, digest_of
 from mvenv.selftest.scene import NoRoom, Scene, SceneFile
-from mvenv.store.entries import MANIFEST, SYNCED
+from mvenv.store.names import MANIFEST, SYNCED
 from mvenv.store.registry import roots
 from mvenv.wheels.manifest import Manifest
 

@@ -15,30 +15,18 @@ from mvenv.errors import DamagedEntry
 from mvenv.hashes import CHUNK, digest_file
 from mvenv.store.durability import boot_id
 from mvenv.store.layout import StoreKey, StoreLayout
+from mvenv.store.names import MANIFEST, SYNCED, TREE
 from mvenv.store.runs import RunFolder, discard
+from mvenv.store.seen import put_down
 from mvenv.wheels.manifest import Manifest, ManifestFile
 
 __all__ = [
-    "IMPORTED",
-    "MANIFEST",
-    "REBUILT",
-    "SYNCED",
-    "TREE",
     "FileFault",
     "Mending",
     "StaleWheels",
     "StoredWheel",
     "WheelStore",
 ]
-
-IMPORTED = "imported"
-"""There where an entry came in an archive: that its files are those of its manifest
-is proven, and not that the manifest is the wheel's."""
-MANIFEST = "MANIFEST"
-REBUILT = "rebuilt"
-"""There where an entry was made from environments; says from which."""
-SYNCED = "synced"
-TREE = "tree"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +168,9 @@ class WheelStore:
         if final.exists():
             self._set_aside(staged.key)
         final.parent.mkdir(mode=0o755, exist_ok=True)
+        put_down(
+            staged.root, [file.path for file in staged.manifest.files], shared=False
+        )
         os.rename(staged.root, final)
         return StoredWheel(key=staged.key, root=final, manifest=staged.manifest)
 

@@ -19,8 +19,9 @@ from typing import IO
 
 from mvenv.errors import DamagedEntry, MvenvError, SeveralErrors
 from mvenv.hashes import CHUNK, DigestingReader
-from mvenv.store.entries import MANIFEST, REBUILT, TREE, StoredWheel, WheelStore
+from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.layout import StoreKey, StoreLayout
+from mvenv.store.names import MANIFEST, REBUILT, TREE
 from mvenv.store.tarstream import TarWriter
 
 __all__ = ["Counter", "Written", "place_in_archive", "write_entries"]

@@ -13,14 +13,7 @@ from mvenv.errors import InvalidWheel, StoreError
 from mvenv.hashes import CHUNK, Digest, DigestingReader
 from mvenv.store.adopted import adopted_key
 from mvenv.store.durability import boot_id, flush_file_system
-from mvenv.store.entries import (
-    IMPORTED,
-    MANIFEST,
-    REBUILT,
-    TREE,
-    StoredWheel,
-    WheelStore,
-)
+from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.exporting import (
     ARCHIVE_FORMAT,
     HEAD,
@@ -29,6 +22,7 @@ from mvenv.store.exporting import (
     place_in_archive,
 )
 from mvenv.store.layout import StoreKey, entry_key, is_adopted
+from mvenv.store.names import IMPORTED, MANIFEST, REBUILT, TREE
 from mvenv.store.runs import RunFolder
 from mvenv.store.tarstream import TarReader
 from mvenv.wheels.manifest import Manifest, ManifestFile

@@ -18,9 +18,10 @@ from pathlib import Path
 from mvenv.errors import StoreError
 from mvenv.hashes import quick_file
 from mvenv.records import unseal_record
-from mvenv.store.entries import IMPORTED, MANIFEST, REBUILT, SYNCED, TREE, WheelStore
+from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreKey, StoreLayout, entry_key
 from mvenv.store.listing import all_keys
+from mvenv.store.names import ENTRY_NAMES, MANIFEST, TREE
 from mvenv.store.runs import bury
 from mvenv.wheels.manifest import Manifest
 
@@ -35,7 +36,6 @@ __all__ = [
     "unneeded_plans",
 ]
 
-_OWN = frozenset({IMPORTED, MANIFEST, REBUILT, SYNCED, TREE})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BUILD = ("build", 1)
 """Kind and format of the records in ``builds/``, as `mvenv.ensure.building` has it."""
@@ -101,7 +101,7 @@ def is_untouched(root: Path) -> bool:
     known = {file.path: file for file in manifest.files}
     tree = root / TREE
     try:
-        if set(os.listdir(root)) - _OWN:
+        if set(os.listdir(root)) - ENTRY_NAMES:
             return False
         for path, seen in _walk(tree):
             file = known.get(path)
