@@ -42,7 +42,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"plan"}),
     frozenset({"selection", "store", "env"}),
     frozenset({"lockfiles", "interpreters", "fetch", "wheels", "link"}),
-    frozenset({"target", "records", "scratch", "locking"}),
+    frozenset({"target", "records", "scratch", "locking", "workers"}),
     frozenset({"errors", "hashes", "progress"}),
     frozenset({"__init__"}),
 )
@@ -111,7 +111,7 @@ WARM_MODULES = (
     "mvenv.hashes",
     "mvenv.interpreters",
     "mvenv.link.tree",
-    "mvenv.plan",
+    "mvenv.plan.planning",
     "mvenv.records",
     "mvenv.store.entries",
     "mvenv.wheels.manifest",

@@ -27,8 +27,8 @@ from mvenv.interpreters import find_interpreter, inspect_interpreter
 from mvenv.link.modes import LinkMode, LinkPolicy, PassedOver
 from mvenv.link.tree import Tally
 from mvenv.lockfiles import find_lockfile, read_lockfile
-from mvenv.plan import make_plan
 from mvenv.plan.model import Conflict
+from mvenv.plan.planning import make_plan
 from mvenv.progress import Reporter
 from mvenv.selection import GroupOptions, Selection, select
 from mvenv.selection.addition import with_wheel

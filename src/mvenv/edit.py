@@ -16,8 +16,8 @@ from typing import Any
 
 from mvenv.apply.changing import Changer
 from mvenv.apply.present import before_change, receipt_of, rescue_folder, stored_put
-from mvenv.env.bare import python_in
 from mvenv.env.generations import read_journal
+from mvenv.env.paths import python_in
 from mvenv.env.receipt import FOLDER, Receipt, write_receipt
 from mvenv.env.state import observe
 from mvenv.errors import (

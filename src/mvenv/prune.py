@@ -39,7 +39,7 @@ from mvenv.store.registry import (
     unreadable_records,
     unregister,
 )
-from mvenv.store.runs import sweep
+from mvenv.store.runs import deleting, sweep
 
 __all__ = ["CleanRequest", "PruneRequest", "Pruned", "Waiting", "clean", "prune"]
 
@@ -263,26 +263,27 @@ class _Removing:
         untouched = self._untouched(chosen, reporter)
         # What killed runs left gives room too, and takes time that nobody waits for.
         sweep(self.layout)
-        with alone(self.layout, patience=self.patience):
-            # Who came while we looked is on record by now.
-            known = _look(self.layout, forget) if known is not None else None
-            needed = known.wheels() if known is not None else frozenset()
-            taken = [one for one in chosen if one.key not in needed]
-            if len(taken) < len(chosen):
-                freed = measure([*(one.root for one in taken), *plans, *builds])
-            removals = [
-                remove_entry(store, one.key, untouched=untouched[one.key])
-                for one in taken
-            ]
-            plans = unneeded_plans(self.layout, known.plans() if known else ())
-            builds = unneeded_builds(self.layout)
-            for path in (*plans, *builds):
-                path.unlink(missing_ok=True)
-            remove_locks(self.layout)
-            self._put_down(known)
-        for removal in removals:
-            if removal.grave is not None:
-                shutil.rmtree(removal.grave, ignore_errors=True)
+        with deleting(self.layout):
+            with alone(self.layout, patience=self.patience):
+                # Who came while we looked is on record by now.
+                known = _look(self.layout, forget) if known is not None else None
+                needed = known.wheels() if known is not None else frozenset()
+                taken = [one for one in chosen if one.key not in needed]
+                if len(taken) < len(chosen):
+                    freed = measure([*(one.root for one in taken), *plans, *builds])
+                removals = [
+                    remove_entry(store, one.key, untouched=untouched[one.key])
+                    for one in taken
+                ]
+                plans = unneeded_plans(self.layout, known.plans() if known else ())
+                builds = unneeded_builds(self.layout)
+                for path in (*plans, *builds):
+                    path.unlink(missing_ok=True)
+                remove_locks(self.layout)
+                self._put_down(known)
+            for removal in removals:
+                if removal.grave is not None:
+                    shutil.rmtree(removal.grave, ignore_errors=True)
         done = self._result(taken, freed, known, plans, builds)
         rescued = (one.rescued for one in removals)
         return replace(done, rescued=tuple(path for path in rescued if path))

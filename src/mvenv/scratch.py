@@ -15,7 +15,7 @@ import stat
 from pathlib import Path
 from typing import Self
 
-__all__ = ["ScratchFolder", "sweep_scratch"]
+__all__ = ["ScratchFolder", "is_abandoned", "sweep_scratch"]
 
 _LOCK = ".lock"
 
@@ -119,6 +119,34 @@ def _delete_entry(name: str, folder: int) -> None:
             shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
         else:
             os.unlink(name, dir_fd=folder)
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Return whether a scratch folder's process is dead; its lock is taken to ask.
+
+    Never of a folder that has nothing but its lock: between its making and its locking
+    it looks dead, and there is nothing in it to be told of. Writes nothing.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        opened = _open_folder(folder)
+    except OSError:
+        return False
+    try:
+        if os.listdir(opened) == [_LOCK]:
+            return False
+        lock = os.open(_LOCK, flags, dir_fd=opened)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            # Else its process had just deleted all of it, and then let go.
+            return os.path.samestat(os.stat(_LOCK, dir_fd=opened), os.fstat(lock))
+        finally:
+            os.close(lock)
+    except OSError:
+        # It has no lock: about to be made, or killed before it was. Or it is held.
+        return False
+    finally:
+        os.close(opened)
 
 
 def sweep_scratch(parent: Path, prefix: str) -> None:

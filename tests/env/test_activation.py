@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from kit.interpreters import FoundInterpreter, find_interpreters
-from mvenv.env.bare import BareEnvironment, python_in, render
+from mvenv.env.bare import BareEnvironment, render
+from mvenv.env.paths import python_in
 from mvenv.env.skeleton import Skeleton, load_skeleton
 from mvenv.interpreters import inspect_interpreter
 

@@ -16,7 +16,8 @@ import pytest
 
 import mvenv
 from kit.interpreters import FoundInterpreter, find_interpreters
-from mvenv.env.bare import BareEnvironment, VenvOptions, python_in, render
+from mvenv.env.bare import BareEnvironment, VenvOptions, render
+from mvenv.env.paths import python_in
 from mvenv.env.seeds import pip_wheel
 from mvenv.env.skeleton import Skeleton, load_skeleton
 from mvenv.errors import EnvironmentFault, InterpreterError

@@ -22,8 +22,8 @@ from mvenv.adopt.records import Records, is_of
 from mvenv.adopt.sharing import Shared, Sharer, own_bytes
 from mvenv.apply.donors import Donors, find_donor
 from mvenv.apply.rebuild import rebuild_wheel
-from mvenv.env.bare import python_in
 from mvenv.env.clearing import check_apart
+from mvenv.env.paths import python_in
 from mvenv.env.receipt import FOLDER, PLAN, read_receipt
 from mvenv.env.state import EnvironmentState, Standing, observe
 from mvenv.errors import EnvironmentFault, LinkError, SystemFault

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 
 from mvenv.adopt.installed import Environment, Installation
 from mvenv.adopt.matching import Match
-from mvenv.env.bare import python_in
+from mvenv.env.paths import python_in
 from mvenv.env.receipt import Generated, Installed, Receipt
 from mvenv.env.scripts import compose_script, shebang
 from mvenv.errors import InvalidWheel
 from mvenv.hashes import digest_bytes, sha256_file
 from mvenv.link.tree import FolderLinks
-from mvenv.plan import make_plan
 from mvenv.plan.model import Plan, PlannedFile, PlannedRecord, PlannedScript, Provided
+from mvenv.plan.planning import make_plan
 from mvenv.store.layout import StoreKey
 from mvenv.wheels.record import read_record
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mvenv import __version__
 from mvenv.apply.filling import Filled, fill
-from mvenv.env.bare import BareEnvironment, python_in
+from mvenv.env.bare import BareEnvironment
+from mvenv.env.paths import python_in
 from mvenv.env.place import Place, open_place
 from mvenv.env.receipt import PLAN, Asked, Receipt, read_receipt, write_receipt
 from mvenv.env.state import EnvironmentState, Standing

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from mvenv.diagnose.model import Expected, Kind
 from mvenv.diagnose.subject import Subject
-from mvenv.env.bare import python_in
+from mvenv.env.paths import python_in
 from mvenv.env.receipt import FOLDER, Generated, Installed
 from mvenv.link.modes import LinkMode
 from mvenv.link.tree import FileLink, FolderLinks

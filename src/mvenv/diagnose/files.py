@@ -11,21 +11,19 @@ import contextlib
 import itertools
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from mvenv.diagnose.expected import EXECUTABLE, PLAIN, Ownership
+from mvenv.diagnose.expected import Ownership
 from mvenv.diagnose.judging import Judge, reason_of
 from mvenv.diagnose.model import Expected, Finding, HealClass
 from mvenv.diagnose.reading import opened
+from mvenv.diagnose.scanning import Sure, scan
 from mvenv.env.receipt import Generated
 from mvenv.link.tree import FileLink, FolderLinks
 from mvenv.plan.model import Plan
 
 __all__ = ["FilesLook", "Grove", "Stranger"]
-
-
-_Sure = Callable[[FileLink | Generated, os.stat_result], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,8 @@ class Grove:
     files: dict[str, dict[str, FileLink | Generated]] = field(default_factory=dict)
     folders: dict[str, dict[str, str]] = field(default_factory=dict)
     """Names and paths of folders in a folder."""
+    paths: list[str] = field(default_factory=lambda: [""])
+    """Of all folders, the environment's own (empty) among them."""
     _groups: dict[str, list[FolderLinks]] = field(default_factory=dict)
 
     @classmethod
@@ -71,6 +71,7 @@ class Grove:
             if name in inside:
                 return
             inside[name] = path
+            self.paths.append(path)
             path = above
 
     def group_of(self, folder: str, link: FileLink) -> FolderLinks:
@@ -104,16 +105,35 @@ class FilesLook:
     """Folders of bytecode."""
     inodes: dict[str, dict[str, int]] = field(default_factory=dict)
     """Of files that are surely as they must be, by folder and name."""
-    _sure: _Sure = field(default_factory=lambda: _is_never_sure)
-    _root: int = -1
-    _place: str = ""
+    _closed: set[str] = field(default_factory=set)
+    """Folders that are none, or cannot be listed: nothing is said of what is below."""
 
     def look(self, root: int) -> None:
         """Look at everything below the folder ``root``."""
-        if not self.whole:
-            self._sure = self._is_sure()
-        self._root, self._place = root, str(self.judge.subject.place)
-        self._look_in("")
+        place = str(self.judge.subject.place)
+        sure = Sure(self.judge.owner, self.owned.hard_links)
+        paths = self.grove.paths
+        scanned = scan(place, paths, self.grove.files, self.grove.folders, sure)
+        for path in paths if self.whole else sorted(scanned.odd):
+            if not self._is_closed(path):
+                self._look_closely(root, path, scanned.inodes.get(path, {}))
+        self.inodes = scanned.inodes
+        for path in filter(self._is_closed, tuple(self.inodes)):
+            del self.inodes[path]
+        for path, name, is_folder in scanned.strangers:
+            if not self._is_closed(path):
+                self._stranger(path, name, is_folder=is_folder)
+        self.checked += sum(map(len, map(self._files_in, self.inodes)))
+
+    def _files_in(self, path: str) -> Mapping[str, FileLink | Generated]:
+        return self.grove.files.get(path, {})
+
+    def _is_closed(self, path: str) -> bool:
+        if not self._closed:
+            return False
+        parts = path.split("/")
+        above = (("/").join(parts[:count]) for count in range(1, len(parts) + 1))
+        return "" in self._closed or not self._closed.isdisjoint(above)
 
     def expected_of(self, folder: str, one: FileLink | Generated) -> Expected:
         """Return what a file of the grove must be."""
@@ -121,97 +141,28 @@ class FilesLook:
             return self.owned.of_generated(one)
         return self.owned.of_link(self.grove.group_of(folder, one), one)
 
-    def _look_in(self, path: str) -> None:
-        files = self.grove.files.get(path, {})
-        below = self.grove.folders.get(path, {})
-        suspects: list[tuple[FileLink | Generated, os.stat_result]] = []
-        strangers: list[tuple[str, bool]] = []
-        inodes: dict[str, int] = {}
-        found = 0
-        inside: list[str] = []
-        is_sure = self._sure
+    def _look_closely(self, root: int, path: str, sure: Mapping[str, int]) -> None:
+        """Look at one folder anew, with no link on the way to it; judge its files."""
         try:
-            # By its path: a descriptor would take half as many system calls again.
-            with os.scandir(f"{self._place}/{path}") as entries:
-                for entry in entries:
-                    name = entry.name
-                    known = files.get(name)
-                    if known is not None:
-                        try:
-                            seen = entry.stat(follow_symlinks=False)
-                        except FileNotFoundError:
-                            # Gone since: it is found missing below.
-                            continue
-                        found += 1
-                        if is_sure(known, seen):
-                            inodes[name] = seen.st_ino
-                        else:
-                            suspects.append((known, seen))
-                    elif name not in below:
-                        is_folder = entry.is_dir(follow_symlinks=False)
-                        strangers.append((name, is_folder))
-                    elif entry.is_dir(follow_symlinks=False):
-                        inside.append(name)
+            with opened(root, path) as folder, os.scandir(folder):
+                for name, one in self._files_in(path).items():
+                    if self.whole or name not in sure:
+                        self._look_at_file(path, folder, name, one)
+                for name, below in self.grove.folders.get(path, {}).items():
+                    self._look_for_folder(below, folder, name)
         except OSError as error:
             self._unlisted(path, error)
-            return
-        self.checked += len(files)
-        self.inodes[path] = inodes
-        for name, is_folder in strangers:
-            self._stranger(path, name, is_folder=is_folder)
-        if suspects or found != len(files) or len(inside) != len(below):
-            self._look_closely(path, suspects, below.keys() - inside)
-        for name in inside:
-            self._look_in(below[name])
 
-    def _look_closely(
-        self,
-        path: str,
-        suspects: Iterable[tuple[FileLink | Generated, os.stat_result]],
-        no_folders: Iterable[str],
+    def _look_at_file(
+        self, path: str, folder: int, name: str, one: FileLink | Generated
     ) -> None:
-        """Look at what is not surely as it must be, with no link on the way to it."""
+        expected = self.expected_of(path, one)
         try:
-            with opened(self._root, path) as folder:
-                self._look_for_missing(path, folder)
-                for one, seen in suspects:
-                    expected = self.expected_of(path, one)
-                    self.judge.judge(expected, seen, folder, whole=self.whole)
-                for name in sorted(no_folders):
-                    self._no_folder(self.grove.folders[path][name], name, folder)
-        except OSError as error:
-            self._unlisted(path, error)
-
-    def _look_for_missing(self, path: str, folder: int) -> None:
-        for name, one in self.grove.files.get(path, {}).items():
-            try:
-                os.stat(name, dir_fd=folder, follow_symlinks=False)
-            except FileNotFoundError:
-                self.missing.append(self.expected_of(path, one))
-
-    def _is_sure(self) -> _Sure:
-        """Return what tells a file that is surely as it must be, by its stat alone.
-
-        Most of the time goes here: nothing in it is looked up twice.
-        """
-        owner, hard, regular = self.judge.owner, self.owned.hard_links, stat.S_IFREG
-        executable, plain = regular | EXECUTABLE, regular | PLAIN
-
-        def is_sure(one: FileLink | Generated, seen: os.stat_result) -> bool:
-            if (
-                seen.st_mtime_ns != one.mtime_ns
-                or seen.st_size != one.size
-                or seen.st_uid != owner
-            ):
-                return False
-            mode = seen.st_mode
-            if hard and seen.st_nlink > 1:
-                return mode == regular | one.mode
-            if hard and one.size and isinstance(one, FileLink) and not one.private:
-                return False
-            return mode == (executable if one.mode & 0o100 else plain)
-
-        return is_sure
+            seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            self.missing.append(expected)
+            return
+        self.judge.judge(expected, seen, folder, whole=self.whole)
 
     def _stranger(self, path: str, name: str, *, is_folder: bool) -> None:
         full = f"{path}/{name}" if path else name
@@ -221,6 +172,7 @@ class FilesLook:
             self.strangers.append(Stranger(full, is_folder))
 
     def _unlisted(self, path: str, error: OSError) -> None:
+        self._closed.add(path)
         denied = isinstance(error, PermissionError)
         self._folder_finding(
             path,
@@ -230,22 +182,21 @@ class FilesLook:
             files=False,
         )
 
-    def _no_folder(self, path: str, name: str, folder: int) -> None:
-        """Say what is in place of a folder of the plan."""
+    def _look_for_folder(self, path: str, folder: int, name: str) -> None:
+        """Say what is in place of a folder of the plan, if it is none."""
         try:
             seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
+            self._closed.add(path)
             for above, one in self.grove.below(path):
                 self.missing.append(self.expected_of(above, one))
                 self.checked += 1
             return
-        if stat.S_ISDIR(seen.st_mode):
-            # There by now.
-            self._look_in(path)
-            return
-        what = "a link" if stat.S_ISLNK(seen.st_mode) else "a file"
-        detail = f"is {what}, and a folder belongs there"
-        self._folder_finding(path, "F04", HealClass.FIX, detail, files=True)
+        if not stat.S_ISDIR(seen.st_mode):
+            self._closed.add(path)
+            what = "a link" if stat.S_ISLNK(seen.st_mode) else "a file"
+            detail = f"is {what}, and a folder belongs there"
+            self._folder_finding(path, "F04", HealClass.FIX, detail, files=True)
 
     def _folder_finding(
         self, path: str, code: str, heal: HealClass, detail: str, *, files: bool
@@ -278,7 +229,3 @@ class FilesLook:
         with contextlib.suppress(OSError), opened(root, folder) as inside:
             seen = os.stat(name, dir_fd=inside, follow_symlinks=False)
             self.judge.judge(expected, seen, inside, whole=True)
-
-
-def _is_never_sure(_one: FileLink | Generated, _seen: os.stat_result) -> bool:
-    return False

@@ -6,7 +6,6 @@ kept by this store, so there are none to look at (F53).
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import stat
@@ -18,8 +17,10 @@ from mvenv.diagnose.model import Examination, Finding, HealClass, Level
 from mvenv.diagnose.twins import Twins
 from mvenv.diagnose.users import Users
 from mvenv.hashes import digest_bytes, quick_digest
+from mvenv.scratch import is_abandoned
 from mvenv.store.layout import ADOPTED, FOLDERS, FORMAT, StoreKey, StoreLayout
 from mvenv.store.registry import Root
+from mvenv.store.runs import is_being_deleted
 
 __all__ = ["examine_store", "writable_fault"]
 
@@ -162,12 +163,16 @@ def _alien(layout: StoreLayout, path: str) -> Finding:
 
 def _leftovers(layout: StoreLayout) -> Iterator[Finding]:
     for name in _listed(layout.tmp):
-        if _is_abandoned(layout.tmp / name):
+        if is_abandoned(layout.tmp / name):
             detail = "its process is gone"
             yield _finding(layout, "F42", f"tmp/{name}", detail)
-    for name in _listed(layout.trash):
-        detail = "was not deleted to the end"
-        yield _finding(layout, "F52", f"trash/{name}", detail)
+    names = _listed(layout.trash)
+    # Asked after the names: who had deleted them by then has none left there.
+    if names and not is_being_deleted(layout):
+        for name in names:
+            if os.path.lexists(layout.trash / name):
+                detail = "was not deleted to the end"
+                yield _finding(layout, "F52", f"trash/{name}", detail)
     try:
         before = layout.tmp.stat().st_mtime_ns - _HOUR
     except OSError:
@@ -187,24 +192,6 @@ def _changed_before(path: Path, moment: int) -> bool:
         return path.lstat().st_mtime_ns < moment
     except OSError:
         return False
-
-
-def _is_abandoned(folder: Path) -> bool:
-    """Return whether nobody holds a scratch folder's lock; takes it only to ask."""
-    try:
-        lock = os.open(folder / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        # About to be made, or killed before it had one: a sweep can tell.
-        return False
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(lock)
-    return True
 
 
 def _damaged_records(layout: StoreLayout, *, thorough: bool) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from mvenv.errors import Busy, EnvironmentFault
 from mvenv.hashes import digest_bytes
 from mvenv.plan.model import Plan
 from mvenv.plan.record import load_plan
+from mvenv.scratch import is_abandoned
 from mvenv.store.layout import StoreLayout
 from mvenv.store.plans import recall_plan
 from mvenv.store.registry import Root, find_root, roots
@@ -307,8 +308,7 @@ def _abandoned_beside(parent: Path) -> Iterator[str]:
     except OSError:
         return
     for name in names:
-        folder = parent / name
-        if _opens_as_folder(folder) and _is_free(folder / ".lock"):
+        if is_abandoned(parent / name):
             yield name
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from mvenv.diagnose.model import Finding
 from mvenv.doctor.choosing import choose
+from mvenv.doctor.identity import REWRITTEN
 from mvenv.doctor.looking import Seen, look
 from mvenv.doctor.model import DoctorReport, DoctorRequest, Fate, Outcome
 from mvenv.doctor.remembering import remember
-from mvenv.doctor.whole import REWRITTEN
 from mvenv.progress import Reporter
 from mvenv.store.layout import StoreLayout
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mvenv.env.bare import BareEnvironment, VenvOptions, python_in, render
+from mvenv.env.bare import BareEnvironment, VenvOptions, render
+from mvenv.env.paths import python_in
 from mvenv.env.receipt import Receipt
 from mvenv.env.scripts import compose_script
 from mvenv.env.skeleton import load_skeleton

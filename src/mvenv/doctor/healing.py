@@ -16,12 +16,13 @@ from mvenv.diagnose.subject import Subject
 from mvenv.doctor.comparing import compare
 from mvenv.doctor.env_repair import plan_file_repair, plan_files_repair
 from mvenv.doctor.generating import Generated, generate, generate_bare
+from mvenv.doctor.identity import REWRITTEN
 from mvenv.doctor.means import Means, Unhealable
 from mvenv.doctor.model import DoctorRequest, Fate, Outcome, Rescued
 from mvenv.doctor.records import restore_records
 from mvenv.doctor.steps import Carrier, Repair, is_right_by_now, reason_of
 from mvenv.doctor.store_repair import plan_store_repair
-from mvenv.doctor.whole import REWRITTEN, holds_still, plan_whole_repair
+from mvenv.doctor.whole import holds_still, plan_whole_repair
 from mvenv.doctor.written_repair import Ward
 from mvenv.env.receipt import BUILDING
 from mvenv.errors import MvenvError

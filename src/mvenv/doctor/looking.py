@@ -16,8 +16,8 @@ from mvenv.diagnose.subject import Subject, open_subject
 from mvenv.diagnose.twins import Twins
 from mvenv.diagnose.users import Users
 from mvenv.doctor.choosing import is_gone
+from mvenv.doctor.identity import identity_of, registration
 from mvenv.doctor.model import Looked, Unchecked
-from mvenv.doctor.whole import identity_of, registration
 from mvenv.errors import Busy, MvenvError
 from mvenv.locking import lock_folder
 from mvenv.store.layout import StoreKey, StoreLayout

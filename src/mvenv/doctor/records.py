@@ -16,8 +16,8 @@ from pathlib import Path
 from mvenv import __version__
 from mvenv.diagnose.users import Users
 from mvenv.doctor.generating import Generated, bare_for, generate
+from mvenv.doctor.identity import identity_of
 from mvenv.doctor.means import Unhealable
-from mvenv.doctor.whole import identity_of
 from mvenv.env.receipt import PLAN, Asked, Receipt, read_receipt, write_receipt
 from mvenv.env.receipt import Generated as Row
 from mvenv.errors import InterpreterError

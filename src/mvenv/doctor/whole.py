@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mvenv.diagnose.model import Finding, Kind
 from mvenv.doctor.generating import Generated, bare_for, generate
+from mvenv.doctor.identity import identity_of, registration
 from mvenv.doctor.means import Means, Unhealable
 from mvenv.doctor.steps import Repair, Root, Step
 from mvenv.doctor.written_repair import Ward
@@ -18,22 +19,14 @@ from mvenv.errors import InterpreterError
 from mvenv.hashes import digest_bytes
 from mvenv.interpreters import find_interpreter, inspect_interpreter
 from mvenv.plan.changes import Put, Rescue, Symlink
-from mvenv.plan.model import Plan
 from mvenv.store.plans import keep_plan
-from mvenv.store.registry import Root as Registered
 from mvenv.store.registry import new_id, register
 from mvenv.target import Target
 
 __all__ = [
-    "REWRITTEN",
     "holds_still",
-    "identity_of",
     "plan_whole_repair",
-    "registration",
 ]
-
-REWRITTEN = frozenset({"F30", "F31", "F33"})
-"""Their heals write again what names the environment's place: it is looked at anew."""
 
 
 def plan_whole_repair(
@@ -66,23 +59,6 @@ def holds_still(finding: Finding, anew: Collection[Path]) -> bool:
     return finding.where not in anew or (
         expected is not None and expected.kind is not Kind.GENERATED
     )
-
-
-def registration(receipt: Receipt, plan: Plan, path: str) -> Registered:
-    """Return what the store has on record of an environment."""
-    return Registered(
-        id=receipt.id,
-        path=path,
-        wheels=tuple(wheel.key for wheel in plan.wheels if wheel.shared),
-        plan=receipt.plan,
-        lockfile=receipt.lockfile,
-    )
-
-
-def identity_of(place: Path) -> tuple[int, int]:
-    """Return device and inode of an environment's folder."""
-    seen = place.stat()
-    return (seen.st_dev, seen.st_ino)
 
 
 def _register(finding: Finding, ward: Ward, means: Means) -> Repair:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from mvenv.ensure.building import Builder, check_identity, direct_url
 from mvenv.errors import MvenvError, SeveralErrors
 from mvenv.fetch.download import Fetched, Fetcher, FileRequest
-from mvenv.plan import plan_launchers
 from mvenv.plan.model import Provided
+from mvenv.plan.planning import plan_launchers
 from mvenv.progress import Reporter, Task, Unit
 from mvenv.selection.model import (
     ArchiveChoice,

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from mvenv.env.bare import python_in, render
+from mvenv.env.bare import render
+from mvenv.env.paths import python_in
 from mvenv.env.seeds import pip_wheel
 from mvenv.env.skeleton import Skeleton
 from mvenv.env.writing import fill_bare
@@ -23,8 +24,8 @@ from mvenv.fetch.direct_url import (
 from mvenv.fetch.editable import EditableInstall, build_editable
 from mvenv.fetch.settings import FetchSettings
 from mvenv.hashes import sha256_file
-from mvenv.plan import plan_launchers
 from mvenv.plan.model import LiftedFile, PlannedScript, Provided
+from mvenv.plan.planning import plan_launchers
 from mvenv.progress import Reporter
 from mvenv.records import load_json, store_json
 from mvenv.selection.model import (

@@ -15,7 +15,7 @@ from mvenv.env.activation import Script, render_script
 from mvenv.env.skeleton import Skeleton
 from mvenv.errors import EnvironmentFault
 
-__all__ = ["BareEnvironment", "VenvOptions", "check_path", "python_in", "render"]
+__all__ = ["BareEnvironment", "VenvOptions", "check_path", "render"]
 
 _LINE_ENDS = re.compile("[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
 _IGNORE = ".gitignore"
@@ -54,11 +54,6 @@ class VenvOptions:
     upgrade_deps: bool = False
     prompt: str | None = None
     """As it was typed, where it is not the prompt itself: ``.``."""
-
-
-def python_in(env_dir: str) -> str:
-    """Return the interpreter of the environment ``env_dir``."""
-    return os.path.join(env_dir, "bin", "python")
 
 
 def render(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mvenv.env.receipt import Installed
 from mvenv.link.tree import FolderLinks
-from mvenv.store.entries import StoredWheel
 from mvenv.store.layout import StoreKey
 from mvenv.store.names import TREE
-from mvenv.wheels.facts import WheelFacts
 from mvenv.wheels.manifest import ManifestFile
+
+if TYPE_CHECKING:  # a plan that is read needs none of what planning does
+    from mvenv.store.entries import StoredWheel
+    from mvenv.wheels.facts import WheelFacts
 
 __all__ = [
     "Conflict",

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
-from mvenv.errors import SystemFault
+from mvenv.errors import Busy, SystemFault
+from mvenv.locking import lock_folder
 from mvenv.records import sweep_temporaries
 from mvenv.scratch import ScratchFolder, sweep_scratch
 from mvenv.store.durability import boot_id
 from mvenv.store.layout import StoreLayout
 
-__all__ = ["RunFolder", "bury", "discard", "sweep"]
+__all__ = ["RunFolder", "bury", "deleting", "discard", "is_being_deleted", "sweep"]
 
+_MOMENT = 1.0
+"""Seconds; others hold that lock only to ask."""
 _HOUR = 3600 * 10**9
 """Nanoseconds: nobody takes that long to write one record."""
 
@@ -41,6 +46,27 @@ class RunFolder(ScratchFolder):
             return super().new_path()
 
 
+@contextlib.contextmanager
+def deleting(layout: StoreLayout) -> Iterator[None]:
+    """Tell others that what is in the trash is not what somebody left there."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, Busy):
+            lock = lock_folder(layout.trash, exclusive=False, patience=_MOMENT)
+            stack.enter_context(lock)
+        yield
+
+
+def is_being_deleted(layout: StoreLayout) -> bool:
+    """Return whether somebody is deleting what is in the trash; writes nothing."""
+    try:
+        with lock_folder(layout.trash, exclusive=True, patience=0.0):
+            return False
+    except Busy:
+        return True
+    except OSError:
+        return False
+
+
 def bury(layout: StoreLayout, path: Path) -> Path:
     """Take a name out of the store at once, and return where it waits for deletion."""
     # Process numbers are the same in every container that uses this store.
@@ -51,7 +77,8 @@ def bury(layout: StoreLayout, path: Path) -> Path:
 
 def discard(layout: StoreLayout, path: Path) -> None:
     """Delete a folder of the store: renamed into the trash, then removed."""
-    shutil.rmtree(bury(layout, path), ignore_errors=True)
+    with deleting(layout):
+        shutil.rmtree(bury(layout, path), ignore_errors=True)
 
 
 def sweep(layout: StoreLayout) -> None:
@@ -62,5 +89,6 @@ def sweep(layout: StoreLayout) -> None:
     records = (layout.envs, layout.plans, layout.builds, layout.interpreters)
     for folder in (layout.root, *records):
         sweep_temporaries(folder, before_ns=before)
-    for name in os.listdir(layout.trash):
-        shutil.rmtree(layout.trash / name, ignore_errors=True)
+    with deleting(layout):
+        for name in os.listdir(layout.trash):
+            shutil.rmtree(layout.trash / name, ignore_errors=True)

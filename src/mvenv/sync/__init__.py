@@ -23,9 +23,9 @@ from mvenv.hashes import digest_bytes
 from mvenv.interpreters import find_interpreter, inspect_interpreter
 from mvenv.lockfiles import read_lockfile
 from mvenv.locking import lock_folder
-from mvenv.plan import make_plan
 from mvenv.plan.local import with_known_wheels
 from mvenv.plan.model import Plan
+from mvenv.plan.planning import make_plan
 from mvenv.plan.record import seal_plan
 from mvenv.plan.wanted import WantedFile
 from mvenv.progress import Reporter

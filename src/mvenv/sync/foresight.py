@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mvenv import __version__
 from mvenv.apply.present import before_change
-from mvenv.env.bare import python_in
 from mvenv.env.generations import read_journal
+from mvenv.env.paths import python_in
 from mvenv.env.receipt import Installed, Receipt
 from mvenv.env.state import EnvironmentState
 from mvenv.plan.wanted import wanted_files

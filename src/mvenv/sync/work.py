@@ -19,7 +19,7 @@ from mvenv.apply.present import (
     stored_put,
     tidy,
 )
-from mvenv.env.bare import BareEnvironment, python_in, render
+from mvenv.env.bare import BareEnvironment, render
 from mvenv.env.generations import (
     FILES,
     NEXT_PLAN,
@@ -31,6 +31,7 @@ from mvenv.env.generations import (
     read_journal,
     sweep_generations,
 )
+from mvenv.env.paths import python_in
 from mvenv.env.receipt import FOLDER, Receipt, read_receipt, write_receipt
 from mvenv.env.skeleton import load_skeleton
 from mvenv.errors import DamagedEntry, EnvironmentFault, MvenvError, SystemFault

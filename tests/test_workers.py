@@ -1,0 +1,119 @@
+"""Work that is shared out: the same results, whatever becomes of the processes.
+
+Each case runs in an interpreter of its own: nothing is forked where threads are, and
+the runner of these tests has some.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mvenv.workers import at_once, processors
+
+SOURCES = Path(__file__).parents[1] / "src"
+TWO = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="forks on Linux only"
+)
+BEGIN = """\
+import os, signal, sys, threading, time
+sys.path.insert(0, sys.argv[1])
+os.sched_getaffinity = lambda _process: {0, 1}
+from mvenv.workers import at_once, processors
+here = os.getpid()
+"""
+
+
+def outcome(program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", BEGIN + program, str(SOURCES)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@TWO
+def test_parts_are_done_in_other_processes_and_come_in_their_order() -> None:
+    program = """
+found = at_once(lambda part: (part, os.getpid() == here), [1, 2, 3])
+print(found, processors())
+"""
+
+    assert outcome(program) == "[(1, True), (2, False), (3, False)] 2"
+
+
+@TWO
+def test_large_results_come_whole() -> None:
+    program = """
+found = at_once(lambda part: bytes([part]) * 10_000_000, [1, 2])
+print([len(one) for one in found], found[1][-1])
+"""
+
+    assert outcome(program) == "[10000000, 10000000] 2"
+
+
+@TWO
+@pytest.mark.parametrize(
+    "fails",
+    [
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        "raise ValueError",
+        "sys.exit(0)",
+        "return object()",
+    ],
+)
+def test_what_fails_elsewhere_is_done_here(fails: str) -> None:
+    program = f"""
+def work(part):
+    if os.getpid() != here:
+        {fails}
+    return part, os.getpid() == here
+print(at_once(work, [1, 2]))
+"""
+
+    assert outcome(program) == "[(1, True), (2, True)]"
+
+
+@TWO
+def test_an_error_here_leaves_no_process_behind() -> None:
+    program = """
+def work(part):
+    if os.getpid() == here:
+        raise ValueError
+    time.sleep(600)
+try:
+    at_once(work, [1, 2])
+except ValueError:
+    try:
+        os.waitpid(-1, 0)
+    except ChildProcessError:
+        print("alone", sorted(os.listdir("/proc/self/fd"))[:3])
+"""
+
+    assert outcome(program) == "alone ['0', '1', '2']"
+
+
+@TWO
+def test_nothing_is_forked_beside_a_thread() -> None:
+    program = """
+ended = threading.Event()
+other = threading.Thread(target=ended.wait)
+other.start()
+print(processors(), at_once(lambda part: os.getpid() == here, [1, 2]))
+ended.set()
+"""
+
+    assert outcome(program) == "1 [True, True]"
+
+
+def test_no_part_and_one_part() -> None:
+    assert at_once(lambda part: part, list[int]()) == []
+    assert at_once(lambda part: part, [1]) == [1]
+    assert processors() >= 1
