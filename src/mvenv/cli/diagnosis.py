@@ -154,7 +154,10 @@ def _store_verdict(looked: Looked, report: DoctorReport, here: Path) -> str:
 
 def _line(name: str, looked: Looked, own: list[Outcome], level: Level) -> str:
     if level is Level.FULL:
-        how = f"{looked.rehashed:,} files hashed, {in_words(looked.bytes_hashed)}"
+        # What an environment shares with the store is one file, and was read there.
+        read = looked.bytes_hashed
+        how = f"{looked.rehashed:,} files hashed, "
+        how += in_words(read) if read else "as the environment's"
     else:
         by_stamp = looked.checked - looked.rehashed
         how = f"{by_stamp:,} files by stamp, {looked.rehashed:,} rehashed"

@@ -103,7 +103,6 @@ class _Look:
             touched=tuple(judge.touched),
             scrubbed=scrubbed,
             inodes=look.inodes,
-            proven=frozenset(judge.proven),
         )
 
     def _files(

@@ -111,10 +111,10 @@ class FilesLook:
     def look(self, root: int) -> None:
         """Look at everything below the folder ``root``."""
         place = str(self.judge.subject.place)
-        sure = Sure(self.judge.owner, self.owned.hard_links)
+        sure = Sure(self.judge.owner, self.owned.hard_links, self.whole)
         paths = self.grove.paths
         scanned = scan(place, paths, self.grove.files, self.grove.folders, sure)
-        for path in paths if self.whole else sorted(scanned.odd):
+        for path in sorted(scanned.odd):
             if not self._is_closed(path):
                 self._look_closely(root, path, scanned.inodes.get(path, {}))
         self.inodes = scanned.inodes
@@ -123,7 +123,16 @@ class FilesLook:
         for path, name, is_folder in scanned.strangers:
             if not self._is_closed(path):
                 self._stranger(path, name, is_folder=is_folder)
+        self._count()
+
+    def _count(self) -> None:
+        """Count what was surely right; what was judged has been."""
         self.checked += sum(map(len, map(self._files_in, self.inodes)))
+        if self.whole:
+            for path, names in self.inodes.items():
+                files = self._files_in(path)
+                self.judge.rehashed += len(names)
+                self.judge.bytes_hashed += sum(files[name].size for name in names)
 
     def _files_in(self, path: str) -> Mapping[str, FileLink | Generated]:
         return self.grove.files.get(path, {})
@@ -146,7 +155,7 @@ class FilesLook:
         try:
             with opened(root, path) as folder, os.scandir(folder):
                 for name, one in self._files_in(path).items():
-                    if self.whole or name not in sure:
+                    if name not in sure:
                         self._look_at_file(path, folder, name, one)
                 for name, below in self.grove.folders.get(path, {}).items():
                     self._look_for_folder(below, folder, name)

@@ -55,7 +55,6 @@ class Judge:
     """Tells which others list a path in their RECORD, and with which sha256."""
     findings: list[Finding] = field(default_factory=list)
     touched: list[Touched] = field(default_factory=list)
-    proven: set[tuple[int, int]] = field(default_factory=set)
     rehashed: int = 0
     bytes_hashed: int = 0
 
@@ -161,8 +160,6 @@ class Judge:
         detached: bool,
     ) -> None:
         """Say what is not right about a file whose bytes are."""
-        if seen.st_nlink > 1:
-            self.proven.add((seen.st_dev, seen.st_ino))
         if seen.st_uid != self.owner:
             self._foreign(expected, seen)
         elif not right_mode:

@@ -148,6 +148,5 @@ class Examination:
     scrubbed: Scrubbed | None = None
     """To be kept for the next look."""
     inodes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Of the files of an environment whose stamp is right, by folder and name."""
-    proven: frozenset[tuple[int, int]] = frozenset()
-    """Device and inode of shared files that were hashed and are right."""
+    """Of an environment's files that are right, as closely as was looked; by folder and
+    name."""

@@ -8,8 +8,17 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
-__all__ = ["FOLDER_FLAGS", "begins", "content_at", "only_nulls", "opened", "sha256_at"]
+__all__ = [
+    "FOLDER_FLAGS",
+    "begins",
+    "content_at",
+    "has_content",
+    "only_nulls",
+    "opened",
+    "sha256_at",
+]
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -48,6 +57,40 @@ def sha256_at(name: str | Path, folder: int | None = None) -> str:
     for chunk in _chunks(name, folder):
         digest.update(chunk)
     return digest.hexdigest()
+
+
+class _Known(Protocol):
+    @property
+    def size(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+def has_content(place: str, known: _Known) -> bool:
+    """Return whether a file has the bytes it must have; false where it is unreadable.
+
+    For very many files: each is read in as few calls as its size takes.
+    """
+    try:
+        descriptor = os.open(place, _FILE_FLAGS)
+    except OSError:
+        return False
+    try:
+        digest = hashlib.sha256()
+        left = known.size
+        while left >= 0:
+            # One byte more than must be there: where less comes, that was the end.
+            asked = min(left + 1, _CHUNK)
+            chunk = os.read(descriptor, asked)
+            digest.update(chunk)
+            left -= len(chunk)
+            if len(chunk) < asked:
+                break
+        return left == 0 and digest.hexdigest() == known.sha256
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def only_nulls(name: str, folder: int) -> bool:

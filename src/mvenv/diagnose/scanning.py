@@ -1,4 +1,4 @@
-"""Look at many folders by their stats alone, as fast as that goes.
+"""Look at many folders, by stats alone or by hashes too, as fast as that goes.
 
 What is surely as it must be is done with; every other folder is odd, and somebody else
 looks at it closely.
@@ -14,6 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from mvenv.diagnose.expected import EXECUTABLE, PLAIN
+from mvenv.diagnose.reading import has_content
 from mvenv.env.receipt import Generated
 from mvenv.link.tree import FileLink
 from mvenv.workers import at_once, processors
@@ -40,10 +41,12 @@ class Scanned(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sure:
-    """Tells a file that is surely as it must be, by its stat alone."""
+    """Tells a file that is surely as it must be."""
 
     owner: int
     hard_links: bool
+    whole: bool
+    """By its bytes too."""
 
     def is_sure(self, one: FileLink | Generated, seen: os.stat_result) -> bool:
         """Return whether owner, size, mode, date and sharing are as they must be."""
@@ -104,7 +107,7 @@ def _scan(
     odd: list[str] = []
     nothing: Mapping[str, FileLink | Generated] = {}
     no_folders: Mapping[str, str] = {}
-    is_sure = sure.is_sure
+    is_sure, whole = sure.is_sure, sure.whole
     for path in paths:
         wanted = files.get(path, nothing)
         below = folders.get(path, no_folders)
@@ -118,7 +121,9 @@ def _scan(
                     known = wanted.get(name)
                     if known is not None:
                         seen = entry.stat(follow_symlinks=False)
-                        if is_sure(known, seen):
+                        if is_sure(known, seen) and (
+                            not whole or has_content(entry.path, known)
+                        ):
                             found[name] = seen.st_ino
                     elif name in below:
                         inside += entry.is_dir(follow_symlinks=False)

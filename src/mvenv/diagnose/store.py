@@ -45,8 +45,8 @@ def examine_store(
     """Look at the entries ``keys`` of a store, or at all of it where that is `None`.
 
     ``roots`` are the environments to tell who is hit; ``users`` the same, where their
-    plans are read already; ``twins`` are environments that were looked at. What cannot
-    be read is a finding, never an error.
+    plans are read already; ``twins`` are environments that were looked at as closely.
+    What cannot be read is a finding, never an error.
     """
     users = users or Users(layout, roots)
     count = Count()
@@ -54,14 +54,15 @@ def examine_store(
     if fault is not None:
         count.findings.append(fault)
     if not _is_newer(layout):
-        whole, quick = keys is None, level is Level.QUICK
+        whole = keys is None
         chosen = _all_keys(layout) | users.keys() if keys is None else frozenset(keys)
         for key in sorted(chosen):
             look = EntryLook(
                 layout=layout, key=key, level=level, users=users, count=count
             )
-            vouched = twins.vouch_for(key, look.root) if twins and quick else 0
+            vouched = twins.vouch_for(key, look.root) if twins else 0
             count.checked += vouched
+            count.rehashed += vouched if level is Level.FULL else 0
             if not vouched:
                 look.look()
         if whole:

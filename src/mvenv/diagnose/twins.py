@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mvenv.diagnose.model import Examination
+from mvenv.diagnose.reading import has_content
 from mvenv.diagnose.subject import Subject
 from mvenv.link.modes import LinkMode
 from mvenv.link.tree import FileLink
@@ -59,11 +60,19 @@ class _Known:
 
 
 class Twins:
-    """Environments that were looked at, and the wheels they have hard links of."""
+    """Environments that were looked at, and the wheels they have hard links of.
+
+    ``whole``: their files were hashed, and so is what they have no link of.
+    """
 
     def __init__(
-        self, store: Path, looks: Iterable[tuple[Subject, Examination]]
+        self,
+        store: Path,
+        looks: Iterable[tuple[Subject, Examination]],
+        *,
+        whole: bool,
     ) -> None:
+        self._whole = whole
         self._known: dict[StoreKey, _Known] = {}
         self.unseen: list[tuple[Path, tuple[str, ...]]] = []
         """Entries that had to be listed, all right; with the paths of their files."""
@@ -119,19 +128,85 @@ class Twins:
     def _look(self, key: StoreKey, root: Path, known: _Known) -> int:
         names = frozenset(os.listdir(root))
         flushed = SYNCED in names
-        inodes = _inodes(known, root) if flushed else []
+        inodes = self._inodes(known, root) if flushed else []
         if not names <= ENTRY_NAMES:
             return 0
         if inodes and is_as_seen(root, known.tree_folders, inodes):
             return len(inodes)
         folders = frozenset(known.tree_folders)
         if not _is_sound(key, root, flushed=flushed) or not all(
-            _matches(folder, folders, known, root) for folder in folders
+            self._matches(folder, folders, known, root) for folder in folders
         ):
             return 0
         paths = tuple(known.paths())
         self.unseen.append((root, paths))
         return len(paths)
+
+    def _inodes(self, known: _Known, root: Path) -> list[int]:
+        """Return the inodes of a tree if all of its files were found right, else none.
+
+        That is by its stamp in the environment; of what the environment has no link of,
+        by a look at the stored file.
+        """
+        found: list[int] = []
+        tree = f"{root}/{TREE}/"
+        for folder, groups in known.folders.items():
+            for target, files in groups:
+                here = known.inodes.get(target, {})
+                for file in files:
+                    inode = here.get(file.target)
+                    if inode is None or file.private or not file.size:
+                        place = f"{tree}{folder}/{file.source}"
+                        inode = self._right_inode(place, file)
+                    if inode is None:
+                        return []
+                    found.append(inode)
+        for rows in known.rest.values():
+            for row in rows.values():
+                inode = self._right_inode(tree + row.path, row)
+                if inode is None:
+                    return []
+                found.append(inode)
+        return found
+
+    def _right_inode(self, place: str, file: FileLink | ManifestFile) -> int | None:
+        """Return the inode of a stored file, `None` unless it is as it must be."""
+        seen = os.lstat(place)
+        right = (
+            seen.st_size == file.size
+            and seen.st_mtime_ns == file.mtime_ns
+            and seen.st_mode == stat.S_IFREG | file.mode
+            and (not self._whole or has_content(place, file))
+        )
+        return seen.st_ino if right else None
+
+    def _matches(
+        self, folder: str, folders: frozenset[str], known: _Known, root: Path
+    ) -> bool:
+        prefix = f"{folder}/" if folder else ""
+        tree = f"{root}/{TREE}/{prefix}"
+        opened = os.open(tree, _FOLDER)
+        try:
+            with os.scandir(opened) as entries:
+                left = {entry.name: entry.inode() for entry in entries}
+            for target, files in known.folders.get(folder, ()):
+                inodes = known.inodes.get(target, {})
+                for file in files:
+                    inode = left.pop(file.source, None)
+                    if inode is None:
+                        return False
+                    if inodes.get(file.target) != inode and not self._right_inode(
+                        tree + file.source, file
+                    ):
+                        return False
+            for name, row in known.rest.get(folder, {}).items():
+                if left.pop(name, None) is None or not self._right_inode(
+                    tree + name, row
+                ):
+                    return False
+            return all(prefix + name in folders for name in left)
+        finally:
+            os.close(opened)
 
 
 def _on_one_system(store: Path, environment: Path) -> bool:
@@ -141,78 +216,9 @@ def _on_one_system(store: Path, environment: Path) -> bool:
         return False
 
 
-def _inodes(known: _Known, root: Path) -> list[int]:
-    """Return the inodes of a tree's files, if each of them was found right, else none.
-
-    That is by its stamp in the environment; of what the environment has no link of,
-    by a look at the stored file.
-    """
-    found: list[int] = []
-    tree = f"{root}/{TREE}/"
-    for folder, groups in known.folders.items():
-        for target, files in groups:
-            here = known.inodes.get(target, {})
-            for file in files:
-                inode = here.get(file.target)
-                if inode is None or file.private or not file.size:
-                    place = f"{tree}{folder}/{file.source}"
-                    inode = _right_inode(place, file)
-                if inode is None:
-                    return []
-                found.append(inode)
-    for rows in known.rest.values():
-        for row in rows.values():
-            inode = _right_inode(tree + row.path, row)
-            if inode is None:
-                return []
-            found.append(inode)
-    return found
-
-
-def _right_inode(place: str, file: FileLink | ManifestFile) -> int | None:
-    seen = os.lstat(place)
-    return seen.st_ino if _is_stamped(seen, file) else None
-
-
 def _is_sound(key: StoreKey, root: Path, *, flushed: bool) -> bool:
     """Return whether an entry has its manifest, and was flushed."""
     facts = manifest_facts((root / MANIFEST).read_bytes())
     if facts is None or facts[0] != key:
         return False
     return flushed or bool(facts[2] and facts[2] == boot_id())
-
-
-def _matches(folder: str, folders: frozenset[str], known: _Known, root: Path) -> bool:
-    opened = os.open(f"{root}/{TREE}/{folder}", _FOLDER)
-    try:
-        with os.scandir(opened) as entries:
-            left = {entry.name: entry.inode() for entry in entries}
-        for target, files in known.folders.get(folder, ()):
-            inodes = known.inodes.get(target, {})
-            for file in files:
-                inode = left.pop(file.source, None)
-                if inode is None:
-                    return False
-                if inodes.get(file.target) != inode and not _is(
-                    file.source, opened, file
-                ):
-                    return False
-        for name, row in known.rest.get(folder, {}).items():
-            if left.pop(name, None) is None or not _is(name, opened, row):
-                return False
-        prefix = f"{folder}/" if folder else ""
-        return all(prefix + name in folders for name in left)
-    finally:
-        os.close(opened)
-
-
-def _is(name: str, folder: int, file: FileLink | ManifestFile) -> bool:
-    return _is_stamped(os.stat(name, dir_fd=folder, follow_symlinks=False), file)
-
-
-def _is_stamped(seen: os.stat_result, file: FileLink | ManifestFile) -> bool:
-    return (
-        seen.st_size == file.size
-        and seen.st_mtime_ns == file.mtime_ns
-        and seen.st_mode == stat.S_IFREG | file.mode
-    )

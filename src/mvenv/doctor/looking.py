@@ -68,7 +68,7 @@ def look(
             if wheel.shared
         )
         users = users_of(layout, seen.subjects)
-        twins = Twins(layout.root, seen.scrubbed)
+        twins = Twins(layout.root, seen.scrubbed, whole=level is Level.FULL)
         examination = examine_store(
             layout,
             None if whole_store else keys,
