@@ -204,6 +204,9 @@ def test_what_a_killed_create_left_beside(scene: Scene) -> None:
     place.mkdir()
     lock = place / ".lock"
     lock.touch()
+    # As between the making of a lock and its locking: nothing to be told of.
+    assert scene.look().findings == ()
+    (place / "new").mkdir()
 
     found = scene.only()
     assert (found.code, found.where, found.path) == ("F36", place.parent, place.name)

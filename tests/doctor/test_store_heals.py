@@ -37,7 +37,7 @@ def _leave_trash(world: World) -> None:
 
 def _leave_run(world: World) -> None:
     folder = world.mvenv.store / "tmp/boot.1.abcdef01"
-    folder.mkdir()
+    (folder / "1").mkdir(parents=True)
     (folder / ".lock").touch()
 
 

@@ -88,13 +88,13 @@ class EntryLook:
             )
 
     def _absent(self) -> None:
-        users = self.users.of(self.key)
+        users = self.users.hit(self.key)
         if users:
             self._find(
                 "F40",
                 HealClass.PLAIN,
                 "the wheel is not in the store",
-                users=tuple(Path(root.path) for root in users),
+                users=users,
                 name=next((one.filename for one in self.users.manifests(self.key)), ""),
             )
 
@@ -136,7 +136,7 @@ class EntryLook:
 
     def _lost(self, detail: str) -> None:
         known = next((one.filename for one in self.users.manifests(self.key)), "")
-        users = tuple(Path(root.path) for root in self.users.of(self.key))
+        users = self.users.hit(self.key)
         self._find("F45", HealClass.PLAIN, detail, users=users, name=known)
 
     def _is_durable(self, manifest: Manifest) -> bool:

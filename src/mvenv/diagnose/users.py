@@ -60,6 +60,15 @@ class Users:
         """Return the environments that have files of a wheel."""
         return tuple(root for root in self.roots if key in root.wheels)
 
+    def hit(self, key: StoreKey) -> tuple[Path, ...]:
+        """Return where environments are that have files of a wheel, and are not gone.
+
+        What cannot be read may be there.
+        """
+        return tuple(
+            Path(root.path) for root in self.of(key) if not _is_gone(root.path)
+        )
+
     def at(self, place: Path) -> Root | None:
         """Return the environment that is on record in a place."""
         return next(
@@ -115,6 +124,16 @@ class Users:
             plan = load_plan(content, self._layout) if content is not None else None
             self._known[root.plan] = _know(plan) if plan is not None else None
         return self._known[root.plan]
+
+
+def _is_gone(place: str) -> bool:
+    try:
+        os.lstat(place)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _own(root: Root) -> bytes | None:

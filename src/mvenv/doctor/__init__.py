@@ -8,7 +8,7 @@ been kept.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from mvenv.diagnose.model import Finding
@@ -18,7 +18,7 @@ from mvenv.doctor.looking import Seen, look
 from mvenv.doctor.model import DoctorReport, DoctorRequest, Fate, Outcome
 from mvenv.doctor.remembering import remember
 from mvenv.progress import Reporter
-from mvenv.store.layout import StoreLayout
+from mvenv.store.layout import StoreKey, StoreLayout
 
 __all__ = ["doctor"]
 
@@ -70,6 +70,7 @@ def _attend(
     if not places:
         return [seen], outcomes
     second = _look(request, layout, places)
+    second.findings += _apart(second, _stored_anew(outcomes))
     known = {_name(one.finding) for one in outcomes}
     more = [one for one in second.findings if _name(one) not in known]
     seen.looked = [one for one in seen.looked if one.path not in places]
@@ -80,7 +81,7 @@ def _attend(
 def _to_look_at_again(seen: Seen, outcomes: Sequence[Outcome]) -> list[Path]:
     healed = [one.finding for one in outcomes if one.fate is Fate.HEALED]
     places = [one.where for one in healed if one.code in _AGAIN]
-    keys = {one.wheel for one in healed if one.code == "F40"}
+    keys = _stored_anew(outcomes)
     places += [
         subject.place
         for subject in seen.subjects
@@ -88,6 +89,24 @@ def _to_look_at_again(seen: Seen, outcomes: Sequence[Outcome]) -> list[Path]:
         and any(wheel.key in keys for wheel in subject.plan.wheels)
     ]
     return list(dict.fromkeys(places))
+
+
+def _stored_anew(outcomes: Sequence[Outcome]) -> frozenset[StoreKey]:
+    """Return the wheels that were lost, and are there again."""
+    healed = [one.finding for one in outcomes if one.fate is Fate.HEALED]
+    keys = (one.wheel for one in healed if one.code == "F40")
+    return frozenset(key for key in keys if key is not None)
+
+
+def _apart(seen: Seen, keys: Container[StoreKey]) -> list[Finding]:
+    """Find what is shared, but not with the store; not by a look at the link count."""
+    from mvenv.diagnose.apart import find_apart
+
+    return [
+        finding
+        for subject, examination in seen.scrubbed
+        for finding in find_apart(subject, examination, keys)
+    ]
 
 
 def _name(finding: Finding) -> tuple[str, Path, str | None]:

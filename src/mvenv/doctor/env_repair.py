@@ -54,7 +54,7 @@ def plan_files_repair(finding: Finding, ward: Ward, means: Means) -> Repair:
     for expected in finding.files:
         single = replace(
             finding,
-            code="F01",
+            code="F11" if finding.code == "F11" else "F01",
             path=expected.path,
             expected=expected,
             files=(),

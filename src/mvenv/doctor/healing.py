@@ -98,8 +98,10 @@ class Healing:
 
     def _what_would_help(self, finding: Finding) -> str:
         if finding.heal is HealClass.FIX:
-            return "`mvenv doctor --fix` heals it, and keeps the present bytes"
-        return "`mvenv doctor` heals it"
+            full = " --full" if finding.code == "F09" else ""
+            return f"`mvenv doctor{full} --fix` heals it, and keeps the present bytes"
+        full = " --full" if finding.code == "F16" else ""
+        return f"`mvenv doctor{full}` heals it"
 
     def _refined(self, finding: Finding) -> Finding:
         """Return the finding with what only the right bytes can tell of it."""
