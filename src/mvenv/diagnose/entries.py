@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -11,8 +12,10 @@ from pathlib import Path
 
 from mvenv.diagnose.model import Expected, Finding, HealClass, Kind, Level
 from mvenv.diagnose.users import Users
+from mvenv.errors import Busy
 from mvenv.hashes import CHUNK, digest_file
 from mvenv.link.tree import TEMPORARY
+from mvenv.locking import lock_folder
 from mvenv.store.durability import boot_id
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.names import ENTRY_NAMES, MANIFEST, SYNCED, TREE
@@ -21,6 +24,8 @@ from mvenv.wheels.manifest import Manifest, ManifestFile
 __all__ = ["Count", "EntryLook", "expected_in_store", "judge_content"]
 
 _NULLS = bytes(CHUNK)
+_MOMENT = 5.0
+"""Seconds to wait for who writes one small file."""
 
 
 @dataclass(slots=True)
@@ -254,6 +259,8 @@ class EntryLook:
 
     def _alien(self, path: str, wheel: str, name: str) -> None:
         if name == TEMPORARY:
+            if path == name and self._is_written_now(name):
+                return
             self._find(
                 "F52", HealClass.PLAIN, "was left by a killed run", path, name=wheel
             )
@@ -261,6 +268,15 @@ class EntryLook:
             self._find(
                 "F46", HealClass.FIX, "belongs to no stored wheel", path, name=wheel
             )
+
+    def _is_written_now(self, name: str) -> bool:
+        """Return whether a file that is no leftover has got its own name meanwhile."""
+        with (
+            contextlib.suppress(OSError, Busy),
+            lock_folder(self.root, exclusive=False, patience=_MOMENT),
+        ):
+            return not os.path.lexists(self.root / name)
+        return False
 
     def _file(
         self,

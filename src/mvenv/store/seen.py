@@ -16,8 +16,10 @@ from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from mvenv.errors import Busy
 from mvenv.hashes import quick_digest
 from mvenv.link.tree import TEMPORARY
+from mvenv.locking import lock_folder
 from mvenv.records import read_record, seal_record
 from mvenv.store.names import MANIFEST, SEEN, TREE
 
@@ -25,6 +27,8 @@ __all__ = ["folders_of", "is_as_seen", "put_down"]
 
 _KIND = "seen"
 _FORMAT = 1
+_MOMENT = 1.0
+"""Seconds; others hold that lock only to ask."""
 _SETTLED = 10**9
 """Nanoseconds: times of files are as coarse as the system's clock tick."""
 
@@ -46,7 +50,7 @@ def put_down(root: Path, paths: Iterable[str], *, shared: bool = True) -> None:
     ``shared``: others can have changed it until just now. Then nothing is remembered
     of a tree that is so new that a change could not be told by its time.
     """
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, Busy):
         folders = folders_of(paths)
         before, latest = _digest_of(root, folders)
         if shared and abs(time.time_ns() - latest) < _SETTLED:
@@ -58,12 +62,16 @@ def put_down(root: Path, paths: Iterable[str], *, shared: bool = True) -> None:
 
 
 def _replace(root: Path, content: bytes) -> None:
-    """Put the record in place; under a name that doctor knows as a killed run's."""
+    """Put the record in place; under a name that doctor knows as a killed run's.
+
+    Who sees that name asks for the lock.
+    """
     temporary = root / TEMPORARY
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with open(os.open(temporary, flags, 0o444), "wb") as stream:
-        stream.write(content)
-    os.replace(temporary, root / SEEN)
+    with lock_folder(root, exclusive=True, patience=_MOMENT):
+        with open(os.open(temporary, flags, 0o444), "wb") as stream:
+            stream.write(content)
+        os.replace(temporary, root / SEEN)
 
 
 def is_as_seen(root: Path, folders: list[str], inodes: Iterable[int]) -> bool:
