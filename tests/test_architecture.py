@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -419,3 +420,10 @@ print(json.dumps(blame))
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {}
+
+
+def test_test_modules_have_names_of_their_own() -> None:
+    """Else pytest, for which the folders of tests are no packages, takes one alone."""
+    seen = Counter(path.name for path in Path(__file__).parent.rglob("test_*.py"))
+
+    assert [name for name, times in seen.items() if times > 1] == []

@@ -51,10 +51,8 @@ def _missing_package(scene: Scene) -> Damage:
 
 
 def _uninstalled(scene: Scene) -> Damage:
-    name = scene.take_distribution()
-    if name in {"maple", "oak"}:
-        # What goes with one of them is the other's, too.
-        raise NoRoom
+    # What goes with one of these is the other's, too.
+    name = scene.take_distribution(but={"maple", "oak"})
     info = scene.dist_info(name)
     rows = (info / "RECORD").read_text(encoding="utf-8").splitlines()
     places = []

@@ -6,7 +6,7 @@ import hashlib
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -260,9 +260,9 @@ class Scene:
         self.used |= {file.path, f"some of {file.distribution}"}
         return file
 
-    def take_distribution(self) -> str:
+    def take_distribution(self, *, but: Collection[str] = ()) -> str:
         """Return the name of an undamaged distribution, and put it down."""
-        names = sorted({file.distribution for file in self.files})
+        names = sorted({file.distribution for file in self.files} - {*but})
         free = [name for name in names if not self.used & {name, f"some of {name}"}]
         if not free:
             raise NoRoom
