@@ -111,6 +111,11 @@ def share_file(
         os.close(source)
 
 
+_ELSEWHERE = frozenset({errno.EMLINK, errno.ENOENT})
+"""Of a file of our own: it takes no more names; or another process gave the name to a
+file of the same content, in the very moment (`link` finds the old one without names)."""
+
+
 def _share(
     name: str,
     new: str,
@@ -132,7 +137,7 @@ def _share(
             else:
                 break
         except OSError as error:
-            if error.errno not in NEXT_MODE and error.errno != errno.EMLINK:
+            if error.errno not in NEXT_MODE and error.errno not in _ELSEWHERE:
                 raise
         else:
             return
