@@ -113,7 +113,7 @@ def share_file(
 
 _ELSEWHERE = frozenset({errno.EMLINK, errno.ENOENT})
 """Of a file of our own: it takes no more names; or another process gave the name to a
-file of the same content, in the very moment (`link` finds the old one without names)."""
+file of the same content, in that very moment (`link` finds one without names)."""
 
 
 def _share(
