@@ -24,7 +24,7 @@ _OWN = ".mvenv/"
 """What mvenv keeps for itself in an environment: its words differ from run to run."""
 _STORE_OWN = frozenset({"tmp", "trash", "locks", "rescued", "envs", "plans", "scrub"})
 
-_ANY = frozenset({"MANIFEST", "synced", ".lock"})
+_ANY = frozenset({"MANIFEST", "synced", "seen", ".lock"})
 """What differs from run to run: stamps, moments."""
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.\d+")

@@ -21,6 +21,7 @@ with all rules that were broken, by their numbers in the catalogue of faults:
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ from mvenv.link.tree import TEMPORARY
 from mvenv.plan.record import load_plan
 from mvenv.selftest.looking import Entry, look
 from mvenv.store.layout import StoreLayout
-from mvenv.store.names import MANIFEST, TREE
+from mvenv.store.names import ENTRY_NAMES, MANIFEST, TREE
 from mvenv.wheels.manifest import Manifest
 
 __all__ = ["Expectation", "Watch", "expected_in"]
@@ -45,6 +46,10 @@ _RESCUED = "rescued"
 _STORE_OWN = ("tmp", "trash", "locks", "envs", "plans", "interpreters", "builds")
 _CACHE = "/__pycache__/"
 _METADATA = ".dist-info/"
+_ROOMS = ("wheels", "adopted")
+"""Of a store."""
+_DEPTH = 4
+"""Of a wheel's records in a store: ``wheels/AB/KEY/RECORD``."""
 _FEW = 4
 """Bytes that differ, at most, where bits have turned over."""
 _BLOCK = 512
@@ -92,7 +97,8 @@ def expected_in(environment: Path, store: Path) -> dict[str, Expectation]:
 
 def _stored(store: Path) -> dict[str, Expectation]:
     found = {}
-    for place in store.glob(f"wheels/*/*/{MANIFEST}"):
+    places = (store.glob(f"{room}/*/*/{MANIFEST}") for room in _ROOMS)
+    for place in itertools.chain(*places):
         manifest = Manifest.from_bytes(place.read_bytes()) if place.is_file() else None
         for file in manifest.files if manifest else ():
             found[str(place.parent / TREE / file.path)] = Expectation(
@@ -232,9 +238,10 @@ class Watch:
         last = path.rpartition("/")[2]
         return (
             _CACHE in path
-            or last in {MANIFEST, "synced", "FORMAT", TEMPORARY}
+            or last == TEMPORARY
             or last.startswith(PROBE)
             or f"{path}/".startswith(tuple(own))
+            or any(_is_record(path, store) for store in self.stores)
         )
 
     def _strayed(self, after: dict[str, Entry]) -> Iterator[str]:
@@ -310,6 +317,14 @@ def _is_right(entry: Entry, right: Expectation) -> bool:
         and entry.mode in right.modes
         and right.mtime_ns in {None, entry.mtime_ns}
     )
+
+
+def _is_record(path: str, store: Path) -> bool:
+    """Return whether a path is what a store says of itself, or of one of its wheels."""
+    parts = path.removeprefix(f"{store}/").split("/")
+    if len(parts) == _DEPTH and parts[0] in _ROOMS:
+        return parts[-1] in ENTRY_NAMES - {TREE}
+    return parts == ["FORMAT"]
 
 
 def _is_worthless(content: bytes, good: bytes | None) -> bool:

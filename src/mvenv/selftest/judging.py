@@ -12,6 +12,7 @@ from mvenv.env.receipt import FOLDER
 from mvenv.selftest.looking import Entry, Snapshot, digests_below
 from mvenv.selftest.model import Damage, Verdict
 from mvenv.selftest.scene import Scene
+from mvenv.store.names import SEEN, SYNCED
 
 __all__ = [
     "changed_healthy",
@@ -182,21 +183,23 @@ def changed_healthy(
         entry = damaged.get(path)
         if entry != before.get(path) or _is_below(path, allowed):
             continue
+        if _is_memory(path, scene.layout.root):
+            continue
         now = after.get(path)
         if entry is not None and entry.type == stat.S_IFDIR:
             if now is None or now.type != stat.S_IFDIR:
                 changed.append(path)
-        elif entry is None:
-            if not _is_own(path):
-                changed.append(path)
-        elif now is None or entry[:5] != now[:5]:
+        elif entry is None or now is None or entry[:5] != now[:5]:
             changed.append(path)
     return sorted(changed)
 
 
-def _is_own(path: str) -> bool:
-    """Return whether a new file is one that mvenv may leave in a store."""
-    return os.path.basename(path) in {"synced", ".lock"}
+def _is_memory(path: str, store: Path) -> bool:
+    """Return whether a path is what a store remembers of one of its entries."""
+    folder, name = os.path.split(path)
+    return name in {SEEN, SYNCED} and os.path.dirname(folder).startswith(
+        tuple(f"{store / room}/" for room in ("wheels", "adopted"))
+    )
 
 
 def _is_below(path: str, places: Iterable[str]) -> bool:
