@@ -34,17 +34,21 @@ def lock_folder(
     `OSError` where the folder cannot be opened. Where the file system has no locks
     there is none.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
-        _acquire(descriptor, kind, folder, patience)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _acquire(descriptor: int, kind: int, folder: Path, patience: float) -> None:
+    kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
     deadline = time.monotonic() + patience
+    while True:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _acquire(descriptor, kind, folder, deadline)
+            # Whom we waited for may have put another folder there.
+            if os.path.samestat(os.stat(folder), os.fstat(descriptor)):
+                yield
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _acquire(descriptor: int, kind: int, folder: Path, deadline: float) -> None:
     while True:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)

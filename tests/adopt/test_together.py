@@ -17,6 +17,7 @@ from mvenv.env.receipt import read_receipt
 from mvenv.plan.record import load_plan
 from mvenv.store.entries import WheelStore
 from mvenv.store.layout import entry_key, open_layout
+from mvenv.store.registry import roots
 
 
 def inode(path: Path) -> int:
@@ -100,6 +101,7 @@ def test_many_at_once_on_one_store(
         receipt = read_receipt(folder)
         assert receipt is not None
         assert load_plan((folder / ".mvenv/plan").read_bytes(), layout) is not None
+    assert sorted(root.path for root in roots(layout)) == list(map(str, folders))
 
 
 @pytest.mark.parametrize("name", ["link", ".venv"])

@@ -13,6 +13,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,15 +177,15 @@ class Crowd:
             wheel = store.find(key)
             if wheel is None or store.verify(wheel):
                 yield f"{key}: not what its manifest says"
-        known = {}
+        known: Counter[str] = Counter()
         for root in roots(store.layout):
-            known[root.path] = root
+            known[root.path] += 1
             lost = set(root.wheels) - keys
             if lost:
                 yield f"{root.path}: {len(lost)} wheels are not stored"
         for folder in (*self.made, *self.adopted):
-            if str(folder) not in known:
-                yield f"{folder}: not on record"
+            if known[str(folder)] != 1:
+                yield f"{folder}: {known[str(folder)]} times on record"
             yield from self.wrong_in(folder)
             yield from leftovers(folder)
 

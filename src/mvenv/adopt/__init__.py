@@ -75,6 +75,9 @@ def adopt(request: AdoptRequest, reporter: Reporter) -> Adopted:
             using(layout),
             RunFolder(layout) as run,
         ):
+            # Another may have adopted it, synced it, or made it anew until now.
+            state = observe(request.folder)
+            _check(state)
             # Perhaps made by a run that was killed.
             sweep(layout)
             sweep_probes(state.place)
