@@ -61,13 +61,20 @@ class Users:
         return tuple(root for root in self.roots if key in root.wheels)
 
     def hit(self, key: StoreKey) -> tuple[Path, ...]:
-        """Return where environments are that have files of a wheel, and are not gone.
+        """Return where environments are that have files of a wheel now.
 
-        What cannot be read may be there.
+        Not those that are gone, nor those that had it before their last sync: for a
+        rollback they keep the files. What cannot be read may have it.
         """
         return tuple(
-            Path(root.path) for root in self.of(key) if not _is_gone(root.path)
+            Path(root.path)
+            for root in self.of(key)
+            if not _is_gone(root.path) and self._may_have(root, key)
         )
+
+    def _may_have(self, root: Root, key: StoreKey) -> bool:
+        plan = self.plan(root)
+        return plan is None or any(wheel.key == key for wheel in plan.wheels)
 
     def at(self, place: Path) -> Root | None:
         """Return the environment that is on record in a place."""
