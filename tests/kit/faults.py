@@ -404,7 +404,7 @@ class Stage:
         store = WheelStore(StoreLayout(self.store))
         for entry in sorted(self.store.glob("wheels/*/*")):
             key = StoreKey(entry.name)
-            names = set(os.listdir(entry)) - {"synced", "bytecode"}
+            names = set(os.listdir(entry)) - {"synced", "seen", "bytecode"}
             wheel = store.find(key)
             if wheel is None or names != {"MANIFEST", "tree"}:
                 wrong.append(f"torn entry {key}: {sorted(names)}")
