@@ -33,13 +33,19 @@ def processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def at_once(work: Callable[[_Part], _Result], parts: Sequence[_Part]) -> list[_Result]:
+def at_once(
+    work: Callable[[_Part], _Result],
+    parts: Sequence[_Part],
+    *,
+    again: Callable[[_Part], _Result] | None = None,
+) -> list[_Result]:
     """Return ``work(part)`` for each of ``parts``, the first here, others elsewhere.
 
     Results are made of what Python itself has (tuples, lists, dicts, numbers, strings).
-    The work must be such that it can be done again: where a process cannot be made, is
-    killed, or raises, its part is done here, and what that raises leaves here.
+    Where a process cannot be made, is killed, or raises, its part is done here by
+    ``again`` (``work``, if that can be done twice), and what that raises leaves here.
     """
+    again = again or work
     if processors() == 1:
         return [work(part) for part in parts]
     children = [_Child.start(work, part) for part in parts[1:]]
@@ -47,7 +53,7 @@ def at_once(work: Callable[[_Part], _Result], parts: Sequence[_Part]) -> list[_R
         results = [work(part) for part in parts[:1]]
         for part, child in zip(parts[1:], children, strict=True):
             content = child.result() if child else None
-            results.append(_read(content) if content else work(part))
+            results.append(_read(content) if content else again(part))
     finally:
         for child in children:
             if child is not None:

@@ -17,13 +17,11 @@ from mvenv.env.place import Place, open_place
 from mvenv.env.receipt import PLAN, Asked, Receipt, read_receipt, write_receipt
 from mvenv.env.state import EnvironmentState, Standing
 from mvenv.errors import LinkError, SystemFault
-from mvenv.hashes import digest_bytes
 from mvenv.link.files import share_file
 from mvenv.link.modes import LinkChoice, LinkMode, LinkPolicy
 from mvenv.link.probe import probe
 from mvenv.locking import lock_folder
 from mvenv.plan.model import Plan
-from mvenv.plan.record import seal_plan
 from mvenv.store.durability import boot_id, flush_file_system
 from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.plans import keep_plan
@@ -57,6 +55,9 @@ class Application:
     """All that is decided; what is left is to do it."""
 
     plan: Plan
+    record: bytes
+    """The plan as `mvenv.plan.record` has it, and its sha256."""
+    sha256: str
     bare: BareEnvironment
     state: EnvironmentState
     target: Target
@@ -76,12 +77,11 @@ class Application:
         `StaleWheels` where stored files turned out to be changed, `MvenvError` for
         what the place, the links or the disk refuse; nothing is made then.
         """
-        record = seal_plan(self.plan)
         root = Root(
             id=new_id(),
             path=str(self.state.path),
             wheels=tuple(wheel.key for wheel in self.plan.wheels if wheel.shared),
-            plan=digest_bytes(record).sha256,
+            plan=self.sha256,
             lockfile=str(self.origin.path),
         )
         with (
@@ -94,7 +94,7 @@ class Application:
             register(self.store.layout, root)
             try:
                 filled = self._fill(place, choice)
-                self._leave_plan(place, choice, record, root.plan)
+                self._leave_plan(place, choice)
                 flushed = self._flush(place)
                 self._leave_receipt(place, root, filled, choice, flushed=flushed)
                 place.commit(self.bare.paths() | self.plan.paths())
@@ -116,11 +116,9 @@ class Application:
             return contextlib.nullcontext()
         return lock_folder(self.state.place, exclusive=True)
 
-    def _leave_plan(
-        self, place: Place, choice: LinkChoice, record: bytes, sha256: str
-    ) -> None:
-        kept = keep_plan(self.store.layout, record, sha256)
-        share_file(kept, place.folder / PLAN, choice.modes, record)
+    def _leave_plan(self, place: Place, choice: LinkChoice) -> None:
+        kept = keep_plan(self.store.layout, self.record, self.sha256)
+        share_file(kept, place.folder / PLAN, choice.modes, self.record)
 
     def _mark_used(self) -> None:
         """Put down when the wheels were last used: prune takes the oldest first."""

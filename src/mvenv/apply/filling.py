@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from mvenv.apply.parts import Part, ToWrite, share_out
 from mvenv.env.bare import BareEnvironment
 from mvenv.env.receipt import FOLDER, Generated
 from mvenv.env.scripts import compose_script
 from mvenv.env.writing import Writer
 from mvenv.errors import LinkError, SystemFault
+from mvenv.hashes import digest_bytes
 from mvenv.link.modes import LinkMode
-from mvenv.link.tree import FolderLinks, Linker, Tally, Unlinked
+from mvenv.link.tree import Linker, Tally, Unlinked
 from mvenv.plan.model import Plan, PlannedRecord, PlannedWheel
 from mvenv.store.entries import StaleWheels, WheelStore
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.record import record_row
+from mvenv.workers import at_once, processors
 
 __all__ = ["Filled", "fill"]
+
+_Rows = dict[str, tuple[str, int]]
+"""sha256 and size of scripts, by path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,40 +60,140 @@ def fill(
     try:
         root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            writer = Writer(root=root, replaces=replaces)
-            linker = Linker(root, modes, replace=replaces, require_link=require_link)
-            writer.make_folders((FOLDER, *bare.folders, *plan.folders))
-            _link(linker, plan, plan.links, store, run)
-            writer.write_bare(bare)
-            rows = _write_scripts(writer, plan, python)
-            for file in plan.files:
-                writer.write(file.path, file.content, executable=file.executable)
-            for record in plan.records:
-                writer.write(record.path, _record(record, rows), executable=False)
-            _link(linker, plan, plan.late_links, store, run)
+            filling = _Filling(
+                plan=plan,
+                root=root,
+                modes=tuple(modes),
+                require_link=require_link,
+                replaces=replaces,
+                store=store,
+                run=run,
+            )
+            return filling.fill(bare, python)
         finally:
             os.close(root)
     except OSError as error:
         raise SystemFault.from_os_error(error, "cannot fill the environment") from error
-    return Filled(tally=linker.tally, generated=tuple(writer.written))
 
 
-def _link(
-    linker: Linker,
-    plan: Plan,
-    folders: Iterable[FolderLinks],
-    store: WheelStore,
-    run: RunFolder,
-) -> None:
-    linker.link_all(folders)
-    while linker.tally.full:
-        full, linker.tally.full = linker.tally.full, []
-        for one in full:
-            _renew(plan.wheels, one, store, run)
-            linker.link_folder(one.folder._replace(files=(one.file,)))
-    if linker.tally.mismatched:
-        stale = (_wheel_of(plan.wheels, one)[0] for one in linker.tally.mismatched)
-        raise StaleWheels(frozenset(wheel.key for wheel in stale))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Filling:
+    """How one environment is filled."""
+
+    plan: Plan
+    root: int
+    """Descriptor of its folder."""
+    modes: tuple[LinkMode, ...]
+    require_link: bool
+    replaces: bool
+    store: WheelStore
+    run: RunFolder
+
+    def fill(self, bare: BareEnvironment, python: str) -> Filled:
+        plan = self.plan
+        scripts, rows = _composed(plan, python)
+        files = [ToWrite(*file) for file in plan.files]
+        files += [ToWrite(record.path, record, False) for record in plan.records]
+        # What is there already is replaced by one process: others may look on.
+        most = 1 if self.replaces else processors()
+        trunk, parts = share_out(plan, (*scripts, *files), most)
+        writer, linker = self._tools(replaces=self.replaces)
+        writer.make_folders((FOLDER, *bare.folders, *trunk))
+        for part, (failure, written, counted) in zip(
+            parts,
+            at_once(
+                partial(self._make, rows, self.replaces),
+                parts,
+                # A process that was killed left some of it.
+                again=partial(self._make, rows, True),
+            ),
+            strict=True,
+        ):
+            if failure is not None:
+                _raise(failure)
+            writer.written += (Generated(*row) for row in written)
+            _add(linker.tally, counted, part)
+        self._link_rest(linker)
+        writer.write_bare(bare)
+        linker.link_all(plan.late_links)
+        self._link_rest(linker)
+        return Filled(tally=linker.tally, generated=tuple(writer.written))
+
+    def _tools(self, *, replaces: bool) -> tuple[Writer, Linker]:
+        linker = Linker(
+            self.root, self.modes, replace=replaces, require_link=self.require_link
+        )
+        return Writer(root=self.root, replaces=replaces), linker
+
+    def _make(self, rows: _Rows, replaces: bool, part: Part) -> tuple[Any, ...]:
+        """Make a part; return why it failed, what was written, and what was linked.
+
+        All of it in plain values, which another process can send.
+        """
+        writer, linker = self._tools(replaces=replaces)
+        try:
+            writer.make_folders(part.folders)
+            linker.link_all(part.links)
+            for path, told, executable in part.files:
+                content = told if isinstance(told, bytes) else _record(told, rows)
+                writer.write(path, content, executable=executable)
+        except LinkError as error:
+            return ("link", error.message, error.hint), (), ()
+        except OSError as error:
+            return ("system", error.errno, error.strerror, error.filename), (), ()
+        return None, list(map(tuple, writer.written)), _counted(linker.tally, part)
+
+    def _link_rest(self, linker: Linker) -> None:
+        """Link what found its stored file full; `StaleWheels` for what was changed."""
+        while linker.tally.full:
+            full, linker.tally.full = linker.tally.full, []
+            for one in full:
+                _renew(self.plan.wheels, one, self.store, self.run)
+                linker.link_folder(one.folder._replace(files=(one.file,)))
+        if linker.tally.mismatched:
+            stale = (
+                _wheel_of(self.plan.wheels, one)[0] for one in linker.tally.mismatched
+            )
+            raise StaleWheels(frozenset(wheel.key for wheel in stale))
+
+
+def _raise(failure: tuple[Any, ...]) -> None:
+    kind, *told = failure
+    if kind == "link":
+        message, hint = told
+        raise LinkError(message, hint=hint)
+    raise OSError(*told)
+
+
+def _counted(tally: Tally, part: Part) -> tuple[Any, ...]:
+    """Return a tally of a part in plain values."""
+    return (
+        {mode.value: count for mode, count in tally.files.items()},
+        {mode.value: size for mode, size in tally.bytes.items()},
+        tally.private,
+        tally.private_files,
+        dict(tally.fallen_back),
+        list(_numbered(tally.mismatched, part)),
+        list(_numbered(tally.full, part)),
+    )
+
+
+def _numbered(those: Iterable[Unlinked], part: Part) -> Iterator[tuple[int, int]]:
+    for one in those:
+        yield part.links.index(one.folder), one.folder.files.index(one.file)
+
+
+def _add(tally: Tally, counted: tuple[Any, ...], part: Part) -> None:
+    files, sizes, private, private_files, fallen_back, mismatched, full = counted
+    tally.files.update({LinkMode(mode): count for mode, count in files.items()})
+    tally.bytes.update({LinkMode(mode): size for mode, size in sizes.items()})
+    tally.private += private
+    tally.private_files += private_files
+    tally.fallen_back.update(fallen_back)
+    for those, numbers in ((tally.mismatched, mismatched), (tally.full, full)):
+        for group, file in numbers:
+            folder = part.links[group]
+            those.append(Unlinked(folder, folder.files[file]))
 
 
 def _renew(
@@ -110,19 +218,18 @@ def _wheel_of(
     raise AssertionError(f"{source} is in no wheel of the plan")
 
 
-def _write_scripts(
-    writer: Writer, plan: Plan, python: str
-) -> dict[str, tuple[str, int]]:
-    """Write the scripts and return their hashes and sizes, for RECORD."""
-    written: dict[str, tuple[str, int]] = {}
+def _composed(plan: Plan, python: str) -> tuple[list[ToWrite], _Rows]:
+    """Return the scripts, and their hashes and sizes for RECORD."""
+    scripts: list[ToWrite] = []
+    rows: _Rows = {}
     for script in plan.scripts:
         content = compose_script(python, script.body, script.arguments)
-        digest = writer.write(script.path, content, executable=True)
-        written[script.path] = (digest, len(content))
-    return written
+        scripts.append(ToWrite(script.path, content, True))
+        rows[script.path] = (digest_bytes(content).sha256, len(content))
+    return scripts, rows
 
 
-def _record(record: PlannedRecord, rows: dict[str, tuple[str, int]]) -> bytes:
+def _record(record: PlannedRecord, rows: _Rows) -> bytes:
     lines = [record.rows]
     for path in record.scripts:
         digest, size = rows[path]

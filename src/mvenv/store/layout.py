@@ -39,6 +39,7 @@ FOLDERS = (
     "adopted",
     "builds",
     "plans",
+    "ready",
     "interpreters",
     "envs",
     "tmp",
@@ -98,6 +99,11 @@ class StoreLayout:
     def plans(self) -> Path:
         """Return the folder of plans, each under the sha256 of its bytes."""
         return self.root / "plans"
+
+    @property
+    def ready(self) -> Path:
+        """Return the folder that says which plan answers which question."""
+        return self.root / "ready"
 
     @property
     def builds(self) -> Path:

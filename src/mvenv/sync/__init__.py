@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from mvenv.apply.present import Before, next_plan, receipt_of, still_edited, stored_put
 from mvenv.ensure import Builder, Ensured, ensure
-from mvenv.ensure.attempts import until_sound
 from mvenv.env.clearing import check_apart
 from mvenv.env.generations import is_tidy
 from mvenv.env.receipt import Receipt
@@ -31,6 +30,7 @@ from mvenv.plan.wanted import WantedFile
 from mvenv.progress import Reporter
 from mvenv.selection import GroupOptions, Selection, select
 from mvenv.selection.addition import with_wheel
+from mvenv.store.attempts import until_sound
 from mvenv.store.durability import flush_file_system
 from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreLayout, open_layout

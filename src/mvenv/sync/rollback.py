@@ -15,7 +15,6 @@ from mvenv.apply.present import (
     restored,
     still_edited,
 )
-from mvenv.ensure.attempts import until_sound
 from mvenv.env.generations import (
     Journal,
     generation_folder,
@@ -30,6 +29,7 @@ from mvenv.errors import EnvironmentFault
 from mvenv.interpreters import inspect_interpreter
 from mvenv.locking import lock_folder
 from mvenv.progress import Reporter
+from mvenv.store.attempts import until_sound
 from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreLayout, open_layout
 from mvenv.store.locking import using

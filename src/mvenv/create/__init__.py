@@ -1,0 +1,356 @@
+"""``mvenv create``: from a lockfile to an environment, read from top to bottom."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvenv import __version__
+from mvenv.apply import Application, Applied, Origin
+from mvenv.create.decision import Decision, Needed, Terms
+from mvenv.create.memory import Question, recall, remember
+from mvenv.env.bare import BareEnvironment, VenvOptions, check_path, render
+from mvenv.env.clearing import check_apart, check_disposable
+from mvenv.env.place import check_free
+from mvenv.env.receipt import Asked, Installed
+from mvenv.env.skeleton import Skeleton, load_skeleton
+from mvenv.env.state import EnvironmentState, observe
+from mvenv.errors import LockfileError
+from mvenv.interpreters import find_interpreter, inspect_interpreter
+from mvenv.link.modes import LinkMode, LinkPolicy, PassedOver
+from mvenv.link.tree import Tally
+from mvenv.plan.model import Conflict
+from mvenv.progress import Reporter
+from mvenv.selection.groups import GroupOptions
+from mvenv.store.attempts import until_sound
+from mvenv.store.entries import WheelStore
+from mvenv.store.layout import StoreLayout, open_layout
+from mvenv.store.locking import using
+from mvenv.store.runs import RunFolder
+from mvenv.target import Target
+
+if TYPE_CHECKING:  # what was decided before takes none of what deciding takes
+    from mvenv.create.deciding import Decider
+    from mvenv.fetch.settings import FetchSettings
+    from mvenv.lockfiles.model import Lockfile
+
+__all__ = ["CreateRequest", "Created", "create"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateRequest:
+    """What to create, from what, and how."""
+
+    folder: Path
+    lockfile: Path | None
+    """`None`: the nearest one, upward from ``start``."""
+    start: Path
+    python: str | None
+    groups: GroupOptions
+    policy: LinkPolicy
+    require_link: bool
+    seed: bool
+    prompt: str | None
+    system_site_packages: bool
+    clear: bool
+    store: Path
+    seal: bool
+    fetch: FetchSettings
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created:
+    """What was created."""
+
+    path: Path
+    version: str
+    """Of the interpreter."""
+    python: str
+    lockfile: Path
+    store: Path
+    distributions: tuple[Installed, ...]
+    tally: Tally
+    private_files: int
+    """Files of this environment alone: private by rule, or generated."""
+    shared_bytes: int
+    new_bytes: int
+    """Bytes of files that share nothing; folders are not counted."""
+    stored_bytes: int
+    """Bytes that the store took in now."""
+    link_mode: LinkMode
+    passed_over: tuple[PassedOver, ...]
+    conflicts: tuple[Conflict, ...]
+    fetched: int
+    built: int
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        return {
+            "path": str(self.path),
+            "python": self.python,
+            "version": self.version,
+            "lockfile": str(self.lockfile),
+            "store": str(self.store),
+            "link_mode": self.link_mode.value,
+            "passed_over": [
+                {"mode": one.mode.value, "reason": one.reason}
+                for one in self.passed_over
+            ],
+            "distributions": [
+                {"name": one.name, "version": one.version, "shared": one.shared}
+                for one in self.distributions
+            ],
+            "files": {mode.value: self.tally.files[mode] for mode in LinkMode},
+            "private_files": self.private_files,
+            "shared_bytes": self.shared_bytes,
+            "new_bytes": self.new_bytes,
+            "stored_bytes": self.stored_bytes,
+            "conflicts": [
+                {"path": one.path, "winner": one.winner, "losers": list(one.losers)}
+                for one in self.conflicts
+            ],
+            "fetched": self.fetched,
+            "built": self.built,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def create(request: CreateRequest, reporter: Reporter) -> Created:
+    """Create an environment; `MvenvError` where it cannot be, with nothing half-made.
+
+    Reads the lockfile, inspects the interpreter, selects, ensures the wheels and plans,
+    or recalls what all this led to before; then applies the plan, and makes the
+    environment known.
+    """
+    started = time.monotonic()
+    state = observe(request.folder)
+    check_free(state, clear=request.clear)
+    check_path(str(state.path))
+    check_apart(state, request.store)
+    place = _lockfile(request, reporter)
+    # Before a store is made for it: what is wrong with a lockfile leaves nothing.
+    lockfile = None if _is_store(request.store) else _read(place)
+    layout = open_layout(request.store)
+    target = _inspect(request, layout)
+    skeleton = load_skeleton(target, memory=layout.interpreters)
+    bare = _bare(request, state, skeleton)
+    terms = Terms(
+        layout=layout,
+        lockfile=place,
+        target=target,
+        bare=bare,
+        groups=request.groups,
+        seed=request.seed,
+        places=request.fetch.identity(),
+    )
+    making = _Making(
+        request=request,
+        reporter=reporter,
+        state=state,
+        terms=terms,
+        skeleton=skeleton,
+        lockfile=lockfile,
+    )
+    application, decision, applied = making.make()
+    if applied.leftover is not None:
+        reporter.warn(
+            "the old environment could not be deleted whole; what is left of it is in"
+            f" `{applied.leftover}`: delete that when nothing uses it"
+        )
+    return _created(application, decision, applied, time.monotonic() - started)
+
+
+def _lockfile(request: CreateRequest, reporter: Reporter) -> Path:
+    path = request.lockfile
+    if path is None:
+        from mvenv.lockfiles import find_lockfile
+
+        path = find_lockfile(request.start)
+        if path is None:
+            raise LockfileError(
+                f"there is no poetry.lock or pylock.toml in `{request.start}` or above",
+                hint="name one with `--from`",
+            )
+        reporter.note(f"using {os.path.relpath(path, request.start)}")
+    return path.absolute()
+
+
+def _is_store(root: Path) -> bool:
+    return (root / "FORMAT").exists()
+
+
+def _read(path: Path) -> Lockfile:
+    from mvenv.lockfiles import read_lockfile
+
+    return read_lockfile(path)
+
+
+def _inspect(request: CreateRequest, layout: StoreLayout) -> Target:
+    executable = find_interpreter(
+        request.python, cache_folder=layout.interpreters, environ=request.environ
+    )
+    return inspect_interpreter(executable, memory=layout.interpreters)
+
+
+def _prompt(request: CreateRequest) -> str | None:
+    """Return the prompt; ``.`` is the folder one stands in, as for ``venv``."""
+    return request.start.name if request.prompt == "." else request.prompt
+
+
+def _bare(
+    request: CreateRequest, state: EnvironmentState, skeleton: Skeleton
+) -> BareEnvironment:
+    return render(
+        skeleton,
+        env_dir=str(state.path),
+        prompt=_prompt(request),
+        options=VenvOptions(
+            with_pip=request.seed, clear=request.clear, prompt=request.prompt
+        ),
+        system_site_packages=request.system_site_packages,
+        made_by=__version__,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Making:
+    """All that is known before the first wheel is looked for."""
+
+    request: CreateRequest
+    reporter: Reporter
+    state: EnvironmentState
+    terms: Terms
+    skeleton: Skeleton
+    lockfile: Lockfile | None
+    """As far as it was read already."""
+
+    def make(self) -> tuple[Application, Decision, Applied]:
+        """Decide, and apply; anew where stored wheels turn out to be changed."""
+        layout = self.terms.layout
+        store = WheelStore(layout, seal=self.request.seal)
+        question = self._question()
+        known = recall(question) if question else None
+        decider = None
+        if known is not None:
+            self._check_disposable(known.needed)
+        else:
+            decider = self._decider()
+        with using(layout), RunFolder(layout) as run:
+
+            def attempt() -> tuple[Application, Decision, Applied]:
+                nonlocal known, decider
+                decision, known = known, None
+                if decision is None:
+                    decider = decider or self._decider()
+                    decision = decider.decide(store, run)
+                application = self._application(decision, store, run)
+                applied = application.carry_out()
+                if decider and question and not decider.warnings:
+                    remember(question, decision, decider.lockfile.inputs)
+                return application, decision, applied
+
+            return until_sound(attempt, store, self.reporter)
+
+    def _question(self) -> Question | None:
+        try:
+            return Question(self.terms)
+        except OSError:
+            # Whoever reads it for its own sake says what is wrong with it.
+            return None
+
+    def _decider(self) -> Decider:
+        from mvenv.create.deciding import Decider
+
+        decider = Decider(
+            self.lockfile or _read(self.terms.lockfile),
+            self.terms,
+            self.skeleton,
+            fetch=self.request.fetch,
+            environ=self.request.environ,
+            reporter=self.reporter,
+        )
+        self._check_disposable(decider.needed, decider.lockfile.inputs)
+        for warning in decider.warnings:
+            self.reporter.warn(warning)
+        return decider
+
+    def _check_disposable(
+        self, needed: tuple[Needed, ...], inputs: tuple[Path, ...] | None = None
+    ) -> None:
+        check_disposable(self.state, self._needed(needed, inputs))
+
+    def _needed(
+        self, needed: tuple[Needed, ...], inputs: tuple[Path, ...] | None
+    ) -> Iterator[tuple[str, Path]]:
+        """Yield what must not be deleted with an environment that is replaced."""
+        lockfile, target = self.terms.lockfile, self.terms.target
+        for path in inputs or (lockfile, lockfile.parent / "pyproject.toml"):
+            yield "what is locked", path
+        yield "the interpreter", Path(target.executable)
+        yield "the interpreter", Path(target.real_executable)
+        yield "mvenv itself", Path(sys.prefix)
+        yield "mvenv itself", Path(__file__).parents[1]
+        for what, place in needed:
+            yield what, Path(place)
+
+    def _application(
+        self, decision: Decision, store: WheelStore, run: RunFolder
+    ) -> Application:
+        request = self.request
+        return Application(
+            plan=decision.plan,
+            record=decision.record,
+            sha256=decision.sha256,
+            bare=self.terms.bare,
+            state=self.state,
+            target=self.terms.target,
+            origin=Origin(path=self.terms.lockfile, sha256=decision.lockfile_sha256),
+            policy=request.policy,
+            require_link=request.require_link,
+            clear=request.clear,
+            store=store,
+            run=run,
+            new=decision.new,
+            asked=Asked(
+                policy=request.policy.value,
+                prompt=_prompt(request),
+                system_site_packages=request.system_site_packages,
+                seed=request.seed,
+                choices=asdict(request.groups),
+            ),
+        )
+
+
+def _created(
+    application: Application, decision: Decision, applied: Applied, seconds: float
+) -> Created:
+    tally = applied.filled.tally
+    generated = sum(one.size for one in applied.filled.generated)
+    return Created(
+        path=application.state.path,
+        version=application.target.version,
+        python=application.target.executable,
+        lockfile=application.origin.path,
+        store=application.store.layout.root,
+        distributions=application.plan.distributions,
+        tally=tally,
+        private_files=tally.private_files + len(applied.filled.generated),
+        shared_bytes=tally.bytes[LinkMode.REFLINK] + tally.bytes[LinkMode.HARDLINK],
+        new_bytes=tally.bytes[LinkMode.COPY] + tally.private + generated,
+        stored_bytes=sum(
+            file.size for wheel in decision.new for file in wheel.manifest.files
+        ),
+        link_mode=applied.choice.best,
+        passed_over=applied.choice.passed_over,
+        conflicts=application.plan.conflicts,
+        fetched=decision.fetched,
+        built=decision.built,
+        seconds=seconds,
+    )

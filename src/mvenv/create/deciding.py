@@ -1,0 +1,105 @@
+"""From the bytes of a lockfile to a plan: read, selected, ensured, planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from mvenv.create.decision import Decision, Needed, Terms
+from mvenv.ensure import Builder, ensure
+from mvenv.env.seeds import pip_wheel
+from mvenv.env.skeleton import Skeleton
+from mvenv.fetch.download import Fetcher
+from mvenv.hashes import digest_bytes
+from mvenv.plan.planning import make_plan
+from mvenv.plan.record import seal_plan
+from mvenv.progress import Reporter
+from mvenv.selection import Selection, select
+from mvenv.selection.addition import with_wheel
+from mvenv.selection.model import ArchiveChoice, DirectoryChoice, IndexChoice
+from mvenv.store.entries import WheelStore
+from mvenv.store.runs import RunFolder
+
+if TYPE_CHECKING:
+    from mvenv.fetch.settings import FetchSettings
+    from mvenv.lockfiles.model import Lockfile
+
+__all__ = ["Decider"]
+
+
+class Decider:
+    """Decides what is to be made from a lockfile that was read."""
+
+    def __init__(
+        self,
+        lockfile: Lockfile,
+        terms: Terms,
+        skeleton: Skeleton,
+        *,
+        fetch: FetchSettings,
+        environ: Mapping[str, str],
+        reporter: Reporter,
+    ) -> None:
+        self.lockfile = lockfile
+        self._terms = terms
+        self._skeleton = skeleton
+        self._fetch = fetch
+        self._environ = environ
+        self._reporter = reporter
+        self._selection = select(lockfile, terms.target, terms.groups)
+        self.needed = tuple(_needed(self._selection))
+        self.warnings = (*lockfile.warnings, *self._selection.warnings)
+
+    def decide(self, store: WheelStore, run: RunFolder) -> Decision:
+        """Ensure the wheels, and plan; `StaleWheels` where stored ones are changed."""
+        terms = self._terms
+        selection = self._selection
+        if terms.seed:
+            selection = with_wheel(selection, "pip", pip_wheel(terms.target))
+        with Fetcher(self._fetch, self._reporter) as fetcher:
+            ensured = ensure(
+                selection,
+                store=store,
+                run=run,
+                fetcher=fetcher,
+                builder=self._builder(run),
+                reporter=self._reporter,
+            )
+        plan = make_plan(
+            ensured.distributions,
+            terms.target.scheme,
+            reserved=terms.bare.paths(),
+            aliases=terms.bare.folder_links(),
+        )
+        record = seal_plan(plan)
+        return Decision(
+            plan=plan,
+            record=record,
+            sha256=digest_bytes(record).sha256,
+            lockfile_sha256=self.lockfile.sha256,
+            needed=self.needed,
+            new=tuple(ensured.new),
+            fetched=ensured.fetched,
+            built=ensured.built,
+        )
+
+    def _builder(self, run: RunFolder) -> Builder:
+        return Builder(
+            target=self._terms.target,
+            skeleton=self._skeleton,
+            layout=self._terms.layout,
+            run=run,
+            settings=self._fetch,
+            environ=self._environ,
+            reporter=self._reporter,
+        )
+
+
+def _needed(selection: Selection) -> Iterator[Needed]:
+    for one in selection.distributions:
+        if isinstance(one.source, DirectoryChoice):
+            yield "a project to install", str(one.source.path)
+        elif isinstance(one.source, (ArchiveChoice, IndexChoice)):
+            for file in one.source.files:
+                if file.path is not None:
+                    yield "a file to install", str(file.path)

@@ -1,0 +1,55 @@
+"""What decides a plan, and what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvenv.env.bare import BareEnvironment
+from mvenv.plan.model import Plan
+from mvenv.selection.groups import GroupOptions
+from mvenv.store.layout import StoreLayout
+from mvenv.target import Target
+
+if TYPE_CHECKING:
+    from mvenv.store.entries import StoredWheel
+
+__all__ = ["Decision", "Needed", "Terms"]
+
+Needed = tuple[str, str]
+"""What a run uses, in words, and its path: it is not deleted with an environment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """All that decides a plan, but for the files that are read."""
+
+    layout: StoreLayout
+    lockfile: Path
+    target: Target
+    bare: BareEnvironment
+    """What the plan must leave alone; the same for each environment of a target."""
+    groups: GroupOptions
+    seed: bool
+    places: tuple[str, ...]
+    """Where files are looked for, without secrets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A plan, and what is to be said about how it came about."""
+
+    plan: Plan
+    record: bytes
+    """The plan as the store keeps it."""
+    sha256: str
+    """Of the record."""
+    lockfile_sha256: str
+    needed: tuple[Needed, ...] = ()
+    """What else the lockfile wants, and an environment must not be made over."""
+    new: Sequence[StoredWheel] = field(default=())
+    """Wheels that were taken into the store now; they are to be flushed."""
+    fetched: int = 0
+    built: int = 0
