@@ -145,6 +145,8 @@ def _verify_lines(verdict: StoreVerdict, *, verbose: bool) -> Iterator[str]:
     shown = verdict.wrong if verbose else verdict.wrong[:_SHOWN]
     for one in shown:
         yield f"  {one.code}  {one.path or one.where}: {one.detail}"
+        if one.remedy:
+            yield f"       next: {one.remedy}"
     if len(shown) < len(verdict.wrong):
         yield f"  … and {len(verdict.wrong) - len(shown):,} more (`-v` shows all)"
     notes = [
@@ -160,7 +162,9 @@ def _verify_lines(verdict: StoreVerdict, *, verbose: bool) -> Iterator[str]:
     ]
     if notes:
         yield f"  {' · '.join(notes)}"
-    if verdict.wrong:
+    from mvenv.diagnose.model import HealClass
+
+    if any(one.heal is not HealClass.REPORT for one in verdict.wrong):
         yield "`mvenv doctor --whole-store --full` heals what can be healed"
 
 

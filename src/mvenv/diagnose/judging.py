@@ -204,7 +204,8 @@ class Judge:
             self._foreign(expected, seen)
         else:
             detail = f"cannot be read by the user {os.geteuid()}"
-            self.find(expected, "F13", HealClass.REPORT, detail)
+            remedy = f"run the same command as the user {self.owner}"
+            self.find(expected, "F13", HealClass.REPORT, detail, remedy=remedy)
 
     def _other_type(
         self, expected: Expected, seen: os.stat_result, folder: int
