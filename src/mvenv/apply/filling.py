@@ -116,7 +116,8 @@ def _write_scripts(
     """Write the scripts and return their hashes and sizes, for RECORD."""
     written: dict[str, tuple[str, int]] = {}
     for script in plan.scripts:
-        content = compose_script(python, script.body, script.arguments)
+        own = script.shebang_of(python)
+        content = compose_script(own, script.body, script.arguments)
         digest = writer.write(script.path, content, executable=True)
         written[script.path] = (digest, len(content))
     return written
