@@ -226,6 +226,8 @@ def _prune_lines(pruned: Pruned, *, verbose: bool) -> Iterator[str]:
     verb = "would remove" if pruned.dry_run else "removed"
     most = "" if pruned.exact else "at the most "
     wheels = counted(len(pruned.removed), "wheel")
+    if pruned.plans and not pruned.removed:
+        wheels += f", {counted(pruned.plans, 'old plan')}"
     left = f"{pruned.left:,} left"
     if pruned.left_bytes is not None:
         left += f" ({in_words(pruned.left_bytes)})"
