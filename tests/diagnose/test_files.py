@@ -229,10 +229,13 @@ def test_hidden_rot_of_what_was_written_here(scene: Scene, path: str) -> None:
     assert scene.only(Level.FULL).code == "F09"
 
 
-def test_equal_bytes_of_its_own_are_unshared(scene: Scene) -> None:
+@pytest.mark.parametrize("mode", [0o444, 0o644])
+def test_equal_bytes_of_its_own_are_unshared(scene: Scene, mode: int) -> None:
+    """Whether they are sealed, or as a copy is that was never a link."""
     place = scene.site / "tools/code.py"
     with stat_kept(place):
         put(place, place.read_bytes())
+    place.chmod(mode)
 
     found = scene.only()
     assert (found.code, found.heal) == ("F11", A)

@@ -184,7 +184,9 @@ def test_every_file_system_is_healthy_and_tells_when_it_is_read_only(
     try:
         again = ["mount", "-o", "remount,bind,ro", str(each_filesystem)]
         subprocess.run(again, check=True)
-        assert (scene.only(Level.FULL).code, scene.only().heal) == ("F37", C)
+        found = scene.only(Level.FULL)
+        assert (found.code, found.heal) == ("F37", C)
+        assert found.detail == "is on a read-only file system"
     finally:
         subprocess.run(["umount", str(each_filesystem)], check=True)
 
