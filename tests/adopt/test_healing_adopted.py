@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from adopt.installing import MakeEnvironment
 from kit.commands import Runner
+from kit.lockfiles import PylockWriter
+from kit.wheels import WheelMaker
 
 _MINOR = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -68,3 +71,34 @@ def test_scripts_follow_when_it_is_moved_twice(
         assert (folder / "bin/foreign").read_text().startswith(f"#!{sys.executable}\n")
         looked = mvenv("doctor", folder, "--check", "--full", "--offline")
         assert looked.code == 0, looked.out
+
+
+@pytest.mark.parametrize("lost", ["file", "folder"])
+def test_what_the_store_has_lost_is_told_and_stays(
+    mvenv: Runner,
+    make_wheel: WheelMaker,
+    write_pylock: PylockWriter,
+    tmp_path: Path,
+    lost: str,
+) -> None:
+    """Of an entry that says it had it; the rest of it is shared."""
+    files: dict[str, str | bytes] = {"demo/a.py": "a = 1\n", "demo/b/c.py": "c = 1\n"}
+    folder = tmp_path / "env"
+    mvenv.create(folder, write_pylock(make_wheel("demo", "1.0", files)))
+    [stored] = mvenv.store.glob("wheels/*/*/tree/demo")
+    if lost == "file":
+        (stored / "b/c.py").unlink()
+    else:
+        shutil.rmtree(stored / "b")
+    [site] = folder.glob("lib/python*/site-packages")
+
+    outcome = mvenv("adopt", folder)
+
+    assert outcome.code == 0, outcome.err
+    assert "demo/b/c.py: damaged in the store: run `mvenv doctor`" in outcome.out
+    assert (site / "demo/b/c.py").read_text() == "c = 1\n"
+    assert mvenv("doctor", folder, "--offline").code == 0
+    assert (stored / "b/c.py").read_text() == "c = 1\n"
+    again = mvenv("adopt", folder)
+    assert "damaged" not in again.out
+    assert (site / "demo/b/c.py").samefile(stored / "b/c.py")

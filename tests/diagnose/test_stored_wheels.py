@@ -57,6 +57,11 @@ def _edit(scene: Scene) -> None:
     write_through(stored(scene), CODE.encode() + b"# mine\n")
 
 
+def _edit_record(scene: Scene) -> None:
+    """Of which no environment has a link: each has its own."""
+    write_through(stored(scene, "tools-2.0.dist-info/RECORD"), b"mine\n" * 999)
+
+
 def _edit_at_once(scene: Scene) -> None:
     """With the right size, and a date of its own."""
     write_through(stored(scene), CODE.encode().swapcase())
@@ -117,6 +122,7 @@ FAULTS = {
     "not linked missing": Fault(
         "F41", A, lambda scene: stored(scene, "tools-2.0.dist-info/RECORD").unlink()
     ),
+    "not linked edited": Fault("F08", B, _edit_record),
     "folder": Fault("F04", B, _become_folder),
     "emptied": Fault("F05", A, lambda scene: write_through(stored(scene), b"")),
     "cut": Fault("F06", B, lambda scene: write_through(stored(scene), b"value_0")),
