@@ -1,4 +1,4 @@
-"""What is flushed, and when: before what must not be there without it.
+"""What is flushed before what, and that no name is ever missing.
 
 By the system calls of one run, in their order; `test_power_cut` tries it on real file
 systems. And where the disk cannot flush, no success is told.
@@ -144,6 +144,13 @@ def last(calls: Sequence[Call], names: str, *parts: str) -> int:
     return list(numbers(calls, names, *parts))[-1]
 
 
+def removals(calls: Sequence[Call], name: str) -> list[str]:
+    """Return the calls that take a name away, but in scratch folders."""
+    found = numbers(calls, "unlink|unlinkat", f'{name}"')
+    texts = (calls[number].text for number in found)
+    return [text for text in texts if "/store/tmp/" not in text]
+
+
 def test_create(world: World) -> None:
     """Wheels are marked when they are on the disk; then the environment is named."""
     calls = world.calls("create", world.env, "--from", world.old)
@@ -191,6 +198,7 @@ def test_sync(world: World) -> None:
     assert entering < flushing < marking < record
     assert keeping < record < named < changes[0]
     assert changes[-1] < receipt < ending
+    assert removals(calls, "alpha.py") == []
 
 
 def test_heal(world: World) -> None:
@@ -211,6 +219,7 @@ def test_heal(world: World) -> None:
     assert named < replaced[0]
     assert len(replaced) == 2
     assert replaced[-1] < flushing
+    assert removals(calls, "alpha.py") == []
 
 
 def test_rebuild(world: World) -> None:
@@ -284,6 +293,18 @@ def test_a_fresh_inode(world: World) -> None:
     assert first(calls, "fsync", "/store/tmp/") < first(
         calls, "rename", "/store/tmp/", '/tree/alpha.py"'
     )
+    assert removals(calls, "alpha.py") == []
+
+
+def test_taking_out(world: World) -> None:
+    """An entry is there whole, or not at all."""
+    world.make()
+    calls = world.calls("store", "clean", "--yes")
+
+    assert first(calls, "rename", "/store/wheels/", "/store/trash/") < min(
+        numbers(calls, "unlink|unlinkat|rmdir", "alpha")
+    )
+    assert list(numbers(calls, "unlinkat", "/store/wheels/")) == []
 
 
 @pytest.mark.parametrize("name", ["create", "sync", "rebuild", "adopt", "import"])
