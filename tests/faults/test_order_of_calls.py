@@ -222,6 +222,42 @@ def test_heal(world: World) -> None:
     assert removals(calls, "alpha.py") == []
 
 
+@pytest.mark.parametrize("name", ["create", "heal", "rebuild", "adopt", "import"])
+def test_who_makes_an_entry_is_alone_with_it(world: World, name: str) -> None:
+    """Its lock is held while it gets its name, or a file of it does."""
+    if name == "adopt":
+        world.forget_tool()
+    elif name != "create":
+        world.make()
+    if name == "heal":
+        world.edit()
+    elif name == "rebuild":
+        shutil.rmtree(next(world.store.glob("wheels/*")))
+    elif name == "import":
+        world.mvenv("store", "export", world.folder / "all.tar")
+        shutil.rmtree(world.store)
+    words: dict[str, tuple[str | Path, ...]] = {
+        "create": ("create", world.env, "--from", world.old),
+        "heal": ("doctor", world.env, "--fix"),
+        "rebuild": ("doctor", world.env, "--offline"),
+        "adopt": ("adopt", world.env),
+        "import": ("store", "import", world.folder / "all.tar"),
+    }
+    calls = world.calls(*words[name])
+    if name == "heal":
+        naming = first(calls, "renameat", "/store/wheels/", '"alpha.py"')
+    else:
+        folder = "/store/adopted/" if name == "adopt" else "/store/wheels/"
+        naming = first(calls, "rename", f', "{world.folder}{folder}')
+    held = [
+        "LOCK_UN" not in calls[number].text
+        for number in numbers(calls, "flock", "/store/locks/")
+        if number < naming
+    ]
+
+    assert held[-1:] == [True]
+
+
 def test_rebuild(world: World) -> None:
     world.make()
     shutil.rmtree(next(world.store.glob("wheels/*")))
