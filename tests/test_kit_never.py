@@ -123,6 +123,43 @@ def test_what_was_rescued_is_not_lost(world: World) -> None:
         watch.ended()
 
 
+def test_what_no_plan_has_may_be_put_aside(world: World) -> None:
+    other = world.mine.parent.with_name("alpha-0.1.dist-info")
+    other.mkdir()
+    (other / "METADATA").write_text("Name: alpha\n")
+    with world.watch() as watch:
+        rescued = world.env / ".mvenv" / "rescued" / "now"
+        rescued.mkdir(parents=True)
+        other.rename(rescued / other.name)
+        watch.ended(killed=True)
+
+
+def test_what_a_plan_has_may_not_be_put_aside(world: World) -> None:
+    watch = world.watch()
+    watch.begin()
+    rescued = world.env / ".mvenv" / "rescued" / "now"
+    rescued.mkdir(parents=True)
+    world.module.rename(rescued / "__init__.py")
+    watch.ended(killed=True)
+
+    assert {line[0] for line in watch.broken()} == {"3", "7"}
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_other_bytes_may_be_shared_and_not_made_anew(
+    world: World, *, shares: bool
+) -> None:
+    world.module.write_text("of another version")
+    watch = world.watch()
+    watch.begin()
+    beside = world.module.with_name("beside")
+    beside.write_text("of another version")
+    beside.replace(world.module)
+    watch.ended(shares=shares)
+
+    assert {line[0] for line in watch.broken()} == (set() if shares else {"5"})
+
+
 @pytest.mark.parametrize(
     ("left", "worthless"),
     [

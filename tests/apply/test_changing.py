@@ -11,6 +11,7 @@ import pytest
 from mvenv.apply.changing import Changer
 from mvenv.errors import DamagedEntry, EnvironmentFault, SystemFault
 from mvenv.hashes import digest_bytes, digest_file
+from mvenv.link.files import copy_file
 from mvenv.link.modes import LinkMode
 from mvenv.plan.changes import (
     Change,
@@ -132,6 +133,37 @@ def test_what_is_kept_has_its_bytes_and_date(root: Path) -> None:
     again = change(root, put(rescue=True))["lib/a.py"]
     assert again != kept
     assert kept.read_bytes() == b"bad"
+
+
+def test_what_is_written_to_while_it_is_kept_stays(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what was written last would be nowhere."""
+    place = root / "lib/a.py"
+
+    def copy(*names: Any, **how: Any) -> None:
+        copy_file(*names, **how)
+        place.write_bytes(b"written meanwhile")
+
+    monkeypatch.setattr("mvenv.apply.changing.copy_file", copy)
+    with pytest.raises(SystemFault, match="changed while it was copied"):
+        change(root, put(rescue=True))
+
+    assert place.read_bytes() == b"written meanwhile"
+
+
+def test_a_source_that_is_gone_is_told(root: Path, source: Path) -> None:
+    """Its entry is damaged; nothing is wrong with the environment."""
+    source.unlink()
+    for proof in Proof:
+        one = put(source, link=True, proof=proof, sealed=(0o444, STAMP))
+        with pytest.raises(DamagedEntry, match="is not there"):
+            change(root, one, modes=(LinkMode.HARDLINK,))
+    source.parent.rmdir()
+    with pytest.raises(DamagedEntry, match="is not there"):
+        change(root, put(source))
+
+    assert (root / "lib/a.py").read_bytes() == b"bad"
 
 
 def test_a_folder_in_the_way_is_never_replaced(root: Path) -> None:

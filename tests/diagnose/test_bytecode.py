@@ -74,6 +74,17 @@ def test_bytecode_that_is_cut_off(compiled: Scene, size: int) -> None:
     assert compiled.only(Level.FULL).code == "F18"
 
 
+def test_that_of_another_interpreter_that_is_cut_off(compiled: Scene) -> None:
+    """It is judged by its header alone: nobody here can unmarshal it."""
+    place = one_of(compiled)
+    other = place.with_name("code.cpython-38.pyc")
+    place.rename(other)
+    assert compiled.look(Level.FULL).findings == ()
+    os.truncate(other, 7)
+
+    assert compiled.only(Level.FULL).path == str(other.relative_to(compiled.env))
+
+
 def test_bytecode_without_a_source_is_left_alone(compiled: Scene) -> None:
     place = one_of(compiled)
     place.rename(place.with_name(place.name.replace("code.", "gone.")))

@@ -229,13 +229,36 @@ def test_hidden_rot_of_what_was_written_here(scene: Scene, path: str) -> None:
     assert scene.only(Level.FULL).code == "F09"
 
 
-def test_equal_bytes_of_its_own_are_unshared(scene: Scene) -> None:
+@pytest.mark.parametrize("mode", [0o444, 0o644])
+def test_equal_bytes_of_its_own_are_unshared(scene: Scene, mode: int) -> None:
+    """Whether they are sealed, or as a copy is that was never a link."""
     place = scene.site / "tools/code.py"
     with stat_kept(place):
         put(place, place.read_bytes())
+    place.chmod(mode)
 
     found = scene.only()
     assert (found.code, found.heal) == ("F11", A)
+
+
+def test_an_equal_file_of_the_same_stamp_is_unshared(scene: Scene) -> None:
+    """Only the number of its links tells."""
+    place = scene.site / "tools/code.py"
+    seen = place.stat()
+    put(place, place.read_bytes())
+    os.utime(place, ns=(seen.st_mtime_ns, seen.st_mtime_ns))
+
+    assert (scene.only().code, scene.only().heal) == ("F11", A)
+
+
+def test_another_size_behind_the_same_date_is_seen(any_scene: Scene) -> None:
+    place = any_scene.site / "tools/templates/page.html"
+    seen = place.stat()
+    place.write_bytes(b"<p>longer</p>\n" * 20)
+    os.utime(place, ns=(seen.st_mtime_ns, seen.st_mtime_ns))
+
+    [found] = any_scene.drifts()
+    assert found.code == "F10"
 
 
 def test_nothing_is_unshared_where_the_store_has_it_not(scene: Scene) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -116,6 +117,25 @@ def test_an_editable_project_is_gone(scene: Scene, tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     (scene.site / "mine.pth").write_text(f"{project}\n")
+    assert scene.faults() == []
+
+    project.rmdir()
+    assert [(one.code, one.heal) for one in scene.faults()] == [("F25", C)]
+
+
+def test_an_editable_project_that_only_its_url_names_is_gone(
+    scene: Scene, tmp_path: Path
+) -> None:
+    """Import hooks name the folder in no ``.pth`` file (PEP 660)."""
+    project = tmp_path / "project"
+    project.mkdir()
+    metadata = scene.site / "mine-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: mine\nVersion: 1.0\n")
+    (metadata / "RECORD").write_text("")
+    (metadata / "direct_url.json").write_text(
+        json.dumps({"url": project.as_uri(), "dir_info": {"editable": True}})
+    )
     assert scene.faults() == []
 
     project.rmdir()

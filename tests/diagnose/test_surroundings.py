@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from kit.commands import Runner
 from kit.interpreters import Interpreters
 from kit.lockfiles import PylockWriter
 from kit.wheels import WheelMaker
+from mvenv.diagnose.examination import examine
 from mvenv.diagnose.model import HealClass, Level
 
 A, B, C = HealClass.PLAIN, HealClass.FIX, HealClass.REPORT
@@ -63,6 +65,31 @@ def test_the_interpreter_is_another_one(
     own_python.symlink_to(other.executable)
 
     found = [one for one in bound.look().findings if one.path == "bin/python"]
+    assert [(one.code, one.heal) for one in found] == [("F32", C)]
+
+
+def test_wheels_do_not_fit_the_interpreter_any_more(
+    scene: Scene, own_python: Path, make_wheel: WheelMaker, write_pylock: PylockWriter
+) -> None:
+    """As where the same version was built anew with another ABI."""
+    short = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    tag = f"{short}-{short}-linux_{os.uname().machine}"
+    wheel = make_wheel("native", "1.0", {"native.py": ""}, tag=tag)
+    env = own_python.parent.parent.parent / "native"
+    scene.mvenv.create(env, write_pylock(wheel), "--python", own_python)
+    seen = own_python.stat()
+    os.utime(own_python, ns=(seen.st_atime_ns, seen.st_mtime_ns + 10**9))
+    assert scene.only(env=env).code == "F31"
+
+    subject = scene.subject(env)
+    assert subject.plan is not None
+    [one] = subject.plan.distributions
+    name = "native-1.0-cp39-cp39-linux_" + os.uname().machine + ".whl"
+    other = replace(
+        subject,
+        plan=replace(subject.plan, distributions=(replace(one, filename=name),)),
+    )
+    found = examine(other, Level.QUICK, scrub_seconds=0).findings
     assert [(one.code, one.heal) for one in found] == [("F32", C)]
 
 
@@ -157,7 +184,9 @@ def test_every_file_system_is_healthy_and_tells_when_it_is_read_only(
     try:
         again = ["mount", "-o", "remount,bind,ro", str(each_filesystem)]
         subprocess.run(again, check=True)
-        assert (scene.only(Level.FULL).code, scene.only().heal) == ("F37", C)
+        found = scene.only(Level.FULL)
+        assert (found.code, found.heal) == ("F37", C)
+        assert found.detail == "is on a read-only file system"
     finally:
         subprocess.run(["umount", str(each_filesystem)], check=True)
 

@@ -152,6 +152,18 @@ def test_what_others_hold_is_not_healed_meanwhile(
     assert world.doctor(a).code == 0
 
 
+def test_a_check_remembers_nothing(world: World) -> None:
+    """Nor does it what would have to be remembered: a slice of the scrub."""
+    (a,) = world.make("a")
+    [looked] = world.doctor(a, "--check", "--json").value["environments"]
+    assert looked["rehashed"] == 0
+    assert not (a / ".mvenv/scrub").exists()
+
+    [looked] = world.doctor(a, "--json").value["environments"]
+    assert looked["rehashed"] > 0
+    assert (a / ".mvenv/scrub").exists()
+
+
 @pytest.mark.slow
 def test_several_doctors_at_once_heal_everything_once(
     world: World, edit: Callable[..., None]

@@ -63,6 +63,20 @@ def test_a_hidden_edit_is_found_in_full_and_healed_everywhere(
     assert world.healthy(a, b)
 
 
+def test_a_hidden_edit_of_what_no_environment_shares_is_found_in_full(
+    world: World, edit: Callable[..., None]
+) -> None:
+    """The store's own file of what environments have as private copies."""
+    (a,) = world.make("a")
+    record = world.stored("victim-1.0.dist-info/RECORD")
+    edit(record, record.read_bytes().swapcase(), stamp=True)
+
+    assert world.doctor(a, "--check").code == 0
+    assert world.codes(a, "--check", "--full").keys() == {"F09"}
+    assert world.doctor(a, "--full", "--fix").code == 0
+    assert world.healthy(a)
+
+
 def test_turned_bits_are_healed_without_being_asked(
     world: World, edit: Callable[..., None], make_copy: Path
 ) -> None:

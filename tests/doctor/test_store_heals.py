@@ -89,6 +89,18 @@ def test_alien_files_are_moved_aside_only_when_asked(world: World) -> None:
     assert world.healthy(a)
 
 
+def test_alien_names_in_the_whole_store_are_found(world: World) -> None:
+    (a,) = world.make("a")
+    (world.mvenv.store / "wheels" / "notes").mkdir()
+    (world.mvenv.store / "mine.txt").write_text("whose?")
+
+    assert world.healthy(a)
+    assert world.codes("--whole-store", "--check") == {"F46": "left"}
+    assert world.doctor("--whole-store", "--fix").code == 0
+    [kept] = (world.mvenv.store / "rescued").rglob("mine.txt")
+    assert kept.read_text() == "whose?"
+
+
 def test_a_deleted_store_is_made_again_from_the_environments(world: World) -> None:
     a, b = world.make("projects/a", "projects/b")
     world.wheel.unlink()

@@ -24,7 +24,7 @@ from __future__ import annotations
 import itertools
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -206,11 +206,7 @@ class Watch:
 
     def _lost(self, after: dict[str, Entry]) -> Iterator[str]:
         """Rule 1, for all that is not the known content of some file."""
-        kept = {
-            entry.content
-            for path, entry in after.items()
-            if f"/{_RESCUED}/" in path and entry.type == stat.S_IFREG
-        }
+        kept = _rescued(after)
         good = self._good_contents()
         for path, content in self._contents.items():
             digest = digest_bytes(content).sha256
@@ -283,13 +279,17 @@ class Watch:
     def _wrong_news(
         self, after: dict[str, Entry], expected: dict[str, Expectation]
     ) -> Iterator[str]:
-        """Rule 5: what has a new inode has the right bytes."""
+        """Rule 5: what has a new inode has the right bytes.
+
+        Or, where a command shares what is there, the same ones: its plan comes last.
+        """
         for path, right in expected.items():
             now, entry = after.get(path), self._before.get(path)
             new = now is not None and (entry is None or entry.inode != now.inode)
             if not new or now is None or now.type != stat.S_IFREG:
                 continue
-            if now.content != right.sha256:
+            same = entry is not None and entry.content == now.content
+            if now.content != right.sha256 and not (same and self._told.get("shares")):
                 yield f"5: `{path}` was made from wrong bytes"
 
     @staticmethod
@@ -303,12 +303,36 @@ class Watch:
                 yield f"4: `{path}` is wrong, and passed for healthy"
 
     def _gone(self, after: dict[str, Entry]) -> Iterator[str]:
-        """Rules 6 and 7: names of environments."""
+        """Rules 6 and 7: names of environments.
+
+        A heal may take away what its plan does not have, once it is among the rescued:
+        the metadata of another version, a folder where a file belongs.
+        """
         rule = 6 if self._told.get("prunes") else 7
         places = tuple(f"{place}/" for place in self.environments)
+        rescued = set() if rule == 6 else _rescued(after)
         for path in self._before.keys() - after.keys():
-            if path.startswith(places) and not self._is_own(path):
+            if not path.startswith(places) or self._is_own(path):
+                continue
+            if path in self._expected or not self._is_rescued(path, rescued):
                 yield f"{rule}: the name `{path}` is gone"
+
+    def _is_rescued(self, path: str, rescued: set[str]) -> bool:
+        """Return whether a file, or each that was in a folder, is among the rescued."""
+        entry = self._before[path]
+        if entry.type != stat.S_IFDIR:
+            return entry.content in rescued
+        inside = [one for one in self._before if one.startswith(f"{path}/")]
+        return bool(rescued) and all(self._is_rescued(one, rescued) for one in inside)
+
+
+def _rescued(seen: Mapping[str, Entry]) -> set[str]:
+    """Return the hashes of all that was put aside."""
+    return {
+        entry.content
+        for path, entry in seen.items()
+        if f"/{_RESCUED}/" in path and entry.type == stat.S_IFREG
+    }
 
 
 def _is_right(entry: Entry, right: Expectation) -> bool:

@@ -294,9 +294,7 @@ def test_a_git_repository_beside_the_project(read: Reader, tmp_path: Path) -> No
 
 
 def test_an_editable_git_source_is_told(read: Reader) -> None:
-    source = (
-        '[package.source]\ntype = "git"\nurl = "../repo"\nresolved_reference = "a"'
-    )
+    source = '[package.source]\ntype = "git"\nurl = "../repo"\nresolved_reference = "a"'
     quiet = read(PACKAGE + source + METADATA)
     told = read(PACKAGE + "develop = true\n" + source + METADATA)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -379,6 +380,20 @@ def test_builds_and_locks_of_what_is_gone_go_too(
     assert os.listdir(store / "builds") == ["y"]
     assert pruned.builds == 1
     assert before - set(os.listdir(store / "locks")) == {f"{keys['one']}.lock"}
+
+
+def test_a_lock_that_is_held_stays(
+    store: Path, keys: dict[str, str], tmp_path: Path
+) -> None:
+    """Another would lock a new file of that name, and both think they are alone."""
+    _vanish(store, tmp_path / "a")
+    lock = store / "locks" / f"{keys['one']}.lock"
+    with lock.open("rb+") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        _prune(store)
+
+    assert keys["one"] not in _keys(store)
+    assert lock.exists()
 
 
 class _Meanwhile(Silent):

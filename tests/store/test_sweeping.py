@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from mvenv.store.layout import open_layout
-from mvenv.store.runs import sweep
+from mvenv.store.runs import deleting, is_being_deleted, sweep
 
 SECONDS = 2.0
 SWEEPER = """
@@ -83,3 +83,11 @@ def test_what_killed_ones_left_is_swept_by_several_at_once(tmp_path: Path) -> No
     assert [process.communicate()[1] for process in sweeping] == [""] * 3
     sweep(layout)
     assert os.listdir(layout.trash) == os.listdir(layout.tmp) == []
+
+
+def test_what_is_being_deleted_is_no_leftover(tmp_path: Path) -> None:
+    layout = open_layout(tmp_path / "store")
+    with deleting(layout), deleting(layout):
+        assert is_being_deleted(layout)
+
+    assert not is_being_deleted(layout)

@@ -296,8 +296,8 @@ def test_life(tmp_path: Path, policy: LinkPolicy) -> None:
             max_examples=_EXAMPLES,
             stateful_step_count=_STEPS,
             deadline=None,
-            # Shrinking runs every step again: minutes, which only a failure is worth.
-            phases=tuple(Phase) if _FULL else (Phase.reuse, Phase.generate),
+            # Shrinking and explaining run every step again, for minutes.
+            phases=(Phase.reuse, Phase.generate),
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -217,7 +217,7 @@ class _Adoption:
         keys = self.before.unchanged(self.here, installed)
         installed = tuple(installed)
         matches = []
-        label = f"looking at {len(installed)} distributions"
+        label = "looking at what is installed"
         with self.reporter.task(label, len(installed), Unit.FILES) as task:
             for one in installed:
                 known = keys.get(one.dist_info)

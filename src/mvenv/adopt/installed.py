@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mvenv.env.receipt import FOLDER
-from mvenv.errors import InvalidWheel
+from mvenv.errors import EnvironmentFault, InvalidWheel
 from mvenv.target import Scheme
 from mvenv.wheels.metadata import parse_headers
 from mvenv.wheels.record import RecordEntry, read_record
@@ -130,14 +130,21 @@ class Environment:
 def read_installed(environment: Environment) -> tuple[Installation, ...]:
     """Return all distributions, sorted by the path of their dist-info.
 
-    What cannot be read is one to be left alone, never an error.
+    What cannot be read is one to be left alone. `EnvironmentFault` where nobody can
+    tell which there are.
     """
     found = []
     for site in environment.sites:
         try:
             names = sorted(os.listdir(environment.place / site))
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise EnvironmentFault(
+                f"`{environment.path / site}` cannot be listed: {reason}",
+                hint="`mvenv doctor` says whose it is",
+            ) from error
         found += [
             _read(environment, f"{site}/{name}")
             for name in names

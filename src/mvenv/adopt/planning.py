@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import stat
@@ -177,12 +178,26 @@ def plan_environment(
     }
     of_old_plan = before.plan.paths()
     rows = {
-        path: row
+        path: _dated(row, here)
         for path, row in before.generated.items()
         if path in written or path not in of_old_plan
     }
     rows |= found.rows
     return NewPlan(plan=plan, generated=tuple(rows.values()))
+
+
+def _dated(row: Generated, here: Environment) -> Generated:
+    """Return a row with the date that its file has by now, if that has its bytes.
+
+    Who installed it again is known from now on, and no news.
+    """
+    place = here.place / row.path
+    with contextlib.suppress(OSError):
+        seen = place.lstat()
+        new = stat.S_ISREG(seen.st_mode) and seen.st_mtime_ns != row.mtime_ns
+        if new and here.is_inside(row.path) and sha256_file(place) == row.sha256:
+            return row._replace(mtime_ns=seen.st_mtime_ns)
+    return row
 
 
 def _in_order(matches: Sequence[Match], here: Environment) -> list[Match]:
@@ -340,23 +355,28 @@ class _Found:
             if content is None:
                 continue
             executable = bool(self.rows[path].mode & 0o100)
-            body = self._script_body(path, content) if executable else None
-            if body is None:
+            script = self._script(path, content) if executable else None
+            if script is None:
                 self.files.append(PlannedFile(path, content, executable))
             else:
-                self.scripts.append(PlannedScript(path, body, b""))
+                self.scripts.append(script)
 
-    def _script_body(self, path: str, content: bytes) -> bytes | None:
-        """Return a script without its shebang, if that is the one mvenv would write.
+    def _script(self, path: str, content: bytes) -> PlannedScript | None:
+        """Return a script without its shebang, if that is one mvenv could write.
 
         So it can be written for another place, should the environment be moved.
         """
-        python = python_in(str(self._here.path))
-        first = shebang(python)
         if not path.startswith(f"{self._here.scheme.scripts}/"):
             return None
-        body = content.removeprefix(first)
-        return body if compose_script(python, body) == content else None
+        python = python_in(str(self._here.path))
+        minor = os.path.basename(os.path.dirname(self._here.scheme.purelib))
+        for name in dict.fromkeys(("python", "python3", minor)):
+            one = PlannedScript(path, b"", b"", name)
+            own = one.shebang_of(python)
+            body = content.removeprefix(shebang(own))
+            if compose_script(own, body) == content:
+                return one._replace(body=body)
+        return None
 
     def _row(self, path: str) -> bytes | None:
         try:

@@ -11,6 +11,7 @@ from mvenv import __version__
 from mvenv.adopt.planning import NewPlan
 from mvenv.env.receipt import FOLDER, PLAN, Asked, Receipt, write_receipt
 from mvenv.env.state import EnvironmentState
+from mvenv.errors import EnvironmentFault
 from mvenv.hashes import digest_bytes
 from mvenv.link.files import share_file
 from mvenv.link.modes import LinkChoice, LinkPolicy
@@ -25,13 +26,19 @@ __all__ = ["Records", "is_of"]
 
 
 def is_of(receipt: Receipt, state: EnvironmentState, layout: StoreLayout) -> bool:
-    """Return whether a receipt is of this very place, and of this store.
+    """Return whether a receipt is of this store.
 
-    It may have come with a copy.
+    `EnvironmentFault` where it came with a move or a copy: the scripts there start
+    another interpreter, and nobody would know that any more.
     """
-    return receipt.path == str(state.path) and os.path.realpath(
-        receipt.store
-    ) == os.path.realpath(layout.root)
+    if os.path.realpath(receipt.store) != os.path.realpath(layout.root):
+        return False
+    if os.path.realpath(receipt.path) != os.path.realpath(state.place):
+        raise EnvironmentFault(
+            f"`{state.path}` was made as `{receipt.path}`, and moved or copied since",
+            hint="`mvenv doctor --fix` lets it be at home here",
+        )
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +68,8 @@ class Records:
         plan = self.new.plan
         return Root(
             id=self._old.id if self._old else new_id(),
-            path=str(self.state.path),
+            # As its scripts have it.
+            path=self._old.path if self._old else str(self.state.path),
             wheels=tuple(wheel.key for wheel in plan.wheels if wheel.shared),
             plan=digest_bytes(self._content).sha256,
             lockfile=self._old.lockfile if self._old else None,

@@ -152,7 +152,7 @@ class Changer:
         if not (first and put.link) or put.source is None:
             return False
         source, member = self._source_of(put.source)
-        _check_stamp(put, os.stat(member, dir_fd=source, follow_symlinks=False))
+        _look_at_source(put, member, source)
         try:
             hard_link(member, name, source, folder)
         except OSError as error:
@@ -168,7 +168,10 @@ class Changer:
         if self._source is None or self._source[0] != above:
             self._close_source()
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-            self._source = (above, os.open(above, flags))
+            try:
+                self._source = (above, os.open(above, flags))
+            except (FileNotFoundError, NotADirectoryError):
+                raise DamagedEntry(f"`{path}` is not there") from None
         return self._source[1], name
 
     def _close_source(self) -> None:
@@ -177,8 +180,7 @@ class Changer:
             self._source = None
 
     def _bring(self, put: Put, name: str, source: int, folder: int) -> None:
-        seen = os.stat(name, dir_fd=source, follow_symlinks=False)
-        _check_stamp(put, seen)
+        seen = _look_at_source(put, name, source)
         stamp = seen.st_mtime_ns if put.mtime_ns is None else put.mtime_ns
         for mode in (*self._modes, LinkMode.COPY):
             try:
@@ -339,12 +341,17 @@ class Changer:
         return self._opened[1]
 
 
-def _check_stamp(put: Put, seen: os.stat_result) -> None:
-    """Raise `DamagedEntry` where a source that its stamp proves has another."""
+def _look_at_source(put: Put, name: str, folder: int) -> os.stat_result:
+    """Raise `DamagedEntry` where it is gone, or has not the stamp that proves it."""
+    try:
+        seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        raise DamagedEntry(f"`{put.source}` is not there") from None
     if put.sealed is not None and put.proof is Proof.STAMP:
         found = (seen.st_mode, seen.st_mtime_ns, seen.st_size)
         if found != (stat.S_IFREG | put.sealed[0], put.sealed[1], put.size):
             raise DamagedEntry(f"`{put.source}` is not what its manifest says")
+    return seen
 
 
 def _check_free(name: str, folder: int, path: str) -> None:

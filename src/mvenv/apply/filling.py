@@ -223,7 +223,8 @@ def _composed(plan: Plan, python: str) -> tuple[list[ToWrite], _Rows]:
     scripts: list[ToWrite] = []
     rows: _Rows = {}
     for script in plan.scripts:
-        content = compose_script(python, script.body, script.arguments)
+        own = script.shebang_of(python)
+        content = compose_script(own, script.body, script.arguments)
         scripts.append(ToWrite(script.path, content, True))
         rows[script.path] = (digest_bytes(content).sha256, len(content))
     return scripts, rows

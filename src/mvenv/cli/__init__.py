@@ -63,8 +63,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _stopped(code: int) -> int:
     with contextlib.suppress(OSError):  # the terminal may be what went away
         click.echo(
-            "interrupted; no file is half-written, and the same command goes on from"
-            " here",
+            "interrupted; no file is half-written. Unless all was done already"
+            " (`mvenv doctor` tells), the same command goes on from here",
             err=True,
         )
     return code

@@ -145,6 +145,8 @@ def _verify_lines(verdict: StoreVerdict, *, verbose: bool) -> Iterator[str]:
     shown = verdict.wrong if verbose else verdict.wrong[:_SHOWN]
     for one in shown:
         yield f"  {one.code}  {one.path or one.where}: {one.detail}"
+        if one.remedy:
+            yield f"       next: {one.remedy}"
     if len(shown) < len(verdict.wrong):
         yield f"  … and {len(verdict.wrong) - len(shown):,} more (`-v` shows all)"
     notes = [
@@ -160,7 +162,9 @@ def _verify_lines(verdict: StoreVerdict, *, verbose: bool) -> Iterator[str]:
     ]
     if notes:
         yield f"  {' · '.join(notes)}"
-    if verdict.wrong:
+    from mvenv.diagnose.model import HealClass
+
+    if any(one.heal is not HealClass.REPORT for one in verdict.wrong):
         yield "`mvenv doctor --whole-store --full` heals what can be healed"
 
 
@@ -222,6 +226,8 @@ def _prune_lines(pruned: Pruned, *, verbose: bool) -> Iterator[str]:
     verb = "would remove" if pruned.dry_run else "removed"
     most = "" if pruned.exact else "at the most "
     wheels = counted(len(pruned.removed), "wheel")
+    if pruned.plans and not pruned.removed:
+        wheels += f", {counted(pruned.plans, 'old plan')}"
     left = f"{pruned.left:,} left"
     if pruned.left_bytes is not None:
         left += f" ({in_words(pruned.left_bytes)})"

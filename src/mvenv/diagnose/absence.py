@@ -123,6 +123,9 @@ class _Missing:
             yield from self.still_needed(lost)
             return
         metadata = [each for each in lost if _is_metadata(each, one)]
+        if not metadata:
+            # It cannot be looked into, and that is told already.
+            return
         yield self._find(
             "F20",
             HealClass.PLAIN,

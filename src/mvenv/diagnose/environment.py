@@ -262,6 +262,14 @@ def _disk(subject: Subject) -> Iterator[Finding]:
         detail = f"its file system has no {what} left"
         yield subject.finding("F37", HealClass.REPORT, detail)
     if not os.access(subject.place, os.W_OK, effective_ids=True):
-        words = os.strerror(errno.EACCES).lower()
-        detail = f"cannot be written to: {words}"
-        yield subject.finding("F37", HealClass.REPORT, detail)
+        yield _closed(subject)
+
+
+def _closed(subject: Subject) -> Finding:
+    words = os.strerror(errno.EACCES).lower()
+    owner, user = subject.place.stat().st_uid, os.geteuid()
+    detail, remedy = f"cannot be written to: {words}", f"chmod u+w {subject.place}"
+    if owner != user:
+        detail += f"; it belongs to the user {owner}, and you are {user}"
+        remedy = f"run the same command as the user {owner}"
+    return subject.finding("F37", HealClass.REPORT, detail, remedy=remedy)

@@ -95,6 +95,7 @@ class _Look:
             findings += examine_bytecode(subject, root, look.bytecode, shipped)
         scrubbed = self._scrub(look, scrub_seconds)
         judge = look.judge
+        findings += _unlinkable(subject, judge.unlinkable)
         return Examination(
             findings=(*findings, *_grouped(judge.findings)),
             checked=look.checked,
@@ -139,6 +140,18 @@ class _Look:
             return None
         known = load_scrub(self.subject.place, receipt.plan)
         return scrub(look, self.root, known, seconds)
+
+
+def _unlinkable(subject: Subject, files: int) -> Iterator[Finding]:
+    if files and subject.layout.root.is_dir():
+        yield subject.finding(
+            "F49",
+            HealClass.PLAIN,
+            f"has {files:,} {'file' if files == 1 else 'files'} of its own that were"
+            " shared: the store is on another file system now",
+            drift=True,
+            remedy="`mvenv adopt --store FOLDER` shares with one on its file system",
+        )
 
 
 def _users(subject: Subject) -> Users:

@@ -189,7 +189,19 @@ class FilesLook:
             HealClass.REPORT,
             f"cannot be listed: {reason_of(error)}",
             files=False,
+            remedy=self._opening_of(path) if denied else None,
         )
+
+    def _opening_of(self, path: str) -> str | None:
+        """Return the command that opens a folder to the environment's owner."""
+        place = self.judge.subject.place / path
+        try:
+            owner = place.lstat().st_uid
+        except OSError:
+            return None
+        if owner == self.judge.owner:
+            return f"chmod u+rwx {place}"
+        return f"sudo chown -R {self.judge.owner} {place}"
 
     def _look_for_folder(self, path: str, folder: int, name: str) -> None:
         """Say what is in place of a folder of the plan, if it is none."""
@@ -208,7 +220,14 @@ class FilesLook:
             self._folder_finding(path, "F04", HealClass.FIX, detail, files=True)
 
     def _folder_finding(
-        self, path: str, code: str, heal: HealClass, detail: str, *, files: bool
+        self,
+        path: str,
+        code: str,
+        heal: HealClass,
+        detail: str,
+        *,
+        files: bool,
+        remedy: str | None = None,
     ) -> None:
         below: tuple[Expected, ...] = ()
         if files:
@@ -227,6 +246,7 @@ class FilesLook:
                 detail=detail,
                 path=path or None,
                 distribution=below[0].distribution if below else None,
+                remedy=remedy,
                 files=below,
             )
         )

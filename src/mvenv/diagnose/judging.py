@@ -57,6 +57,8 @@ class Judge:
     touched: list[Touched] = field(default_factory=list)
     rehashed: int = 0
     bytes_hashed: int = 0
+    unlinkable: int = 0
+    """Files that were shared with a store that now is elsewhere, or gone."""
 
     def find(
         self,
@@ -144,12 +146,18 @@ class Judge:
         return frozenset(found)
 
     def _is_detached(self, expected: Expected, seen: os.stat_result) -> bool:
-        return (
+        if not (
             self.hard_links
             and expected.kind is Kind.LINKED
             and seen.st_nlink == 1
             and expected.size > 0
-        )
+        ):
+            return False
+        with contextlib.suppress(OSError):
+            if seen.st_dev == os.stat(self.subject.layout.root).st_dev:
+                return True
+        self.unlinkable += 1
+        return False
 
     def _right(
         self,
@@ -204,7 +212,8 @@ class Judge:
             self._foreign(expected, seen)
         else:
             detail = f"cannot be read by the user {os.geteuid()}"
-            self.find(expected, "F13", HealClass.REPORT, detail)
+            remedy = f"run the same command as the user {self.owner}"
+            self.find(expected, "F13", HealClass.REPORT, detail, remedy=remedy)
 
     def _other_type(
         self, expected: Expected, seen: os.stat_result, folder: int

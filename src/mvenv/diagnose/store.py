@@ -95,7 +95,8 @@ def writable_fault(layout: StoreLayout) -> Finding | None:
             None,
             f"belongs to the user {seen.st_uid} and is never written by {os.geteuid()}",
             HealClass.REPORT,
-            remedy=f"chown -R {os.geteuid()} {layout.root}",
+            remedy=f"sudo chown -R {os.geteuid()} {layout.root}; or use a store of your"
+            " own, with `--store` or MVENV_STORE",
         )
     if seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return _finding(

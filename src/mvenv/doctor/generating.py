@@ -17,7 +17,7 @@ from mvenv.store.layout import StoreLayout
 from mvenv.target import Target
 from mvenv.wheels.record import record_row
 
-__all__ = ["Generated", "bare_for", "generate", "generate_bare"]
+__all__ = ["Generated", "bare_for", "digest_of", "generate", "generate_bare"]
 
 _PLAIN, _EXECUTABLE = 0o644, 0o755
 
@@ -30,13 +30,19 @@ class Generated(NamedTuple):
     mode: int
 
 
+def digest_of(one: Generated) -> str | None:
+    """Return the sha256 of a file that is written; `None` of a link."""
+    return None if isinstance(one.content, str) else digest_bytes(one.content).sha256
+
+
 def generate(plan: Plan, path: str) -> dict[str, Generated]:
     """Return what a plan has written into an environment at ``path``, by path."""
     python = python_in(path)
     made = {}
     rows: dict[str, tuple[str, int]] = {}
     for script in plan.scripts:
-        content = compose_script(python, script.body, script.arguments)
+        own = script.shebang_of(python)
+        content = compose_script(own, script.body, script.arguments)
         digest = digest_bytes(content)
         rows[script.path] = (digest.sha256, digest.size)
         made[script.path] = Generated(content, _EXECUTABLE)

@@ -15,7 +15,7 @@ from mvenv.diagnose.model import Finding, HealClass, Level
 from mvenv.diagnose.subject import Subject
 from mvenv.doctor.comparing import compare
 from mvenv.doctor.env_repair import plan_file_repair, plan_files_repair
-from mvenv.doctor.generating import Generated, generate, generate_bare
+from mvenv.doctor.generating import Generated, digest_of, generate, generate_bare
 from mvenv.doctor.identity import REWRITTEN
 from mvenv.doctor.means import Means, Unhealable
 from mvenv.doctor.model import DoctorRequest, Fate, Outcome, Rescued
@@ -361,12 +361,18 @@ def _ward_of(subject: Subject, writes: bool) -> Ward:
     @cache
     def generated() -> Mapping[str, Generated]:
         made = generate(plan, receipt.path)
+        rows = {row.path: row.sha256 for row in receipt.generated}
         try:
-            made |= dict(generate_bare(receipt, subject.layout if writes else None))
+            bare = dict(generate_bare(receipt, subject.layout if writes else None))
         except (MvenvError, OSError):
             # Without its interpreter the bare part cannot be known.
-            pass
-        return made
+            return made
+        return made | {
+            path: one
+            for path, one in bare.items()
+            # As another tool made it, and it was adopted.
+            if path not in made or digest_of(made[path]) != rows.get(path)
+        }
 
     return Ward(place=subject.place, receipt=receipt, plan=plan, generated=generated)
 

@@ -63,7 +63,11 @@ def restore_records(place: Path, layout: StoreLayout, users: Users) -> str:
     if root is None:
         raise Unhealable(f"its receipt is lost: `mvenv adopt {place}` makes a new one")
     write_receipt(place, _receipt(place, root, plan, layout))
-    return "its receipt was written again"
+    return (
+        "its receipt was written again; nobody knows any more which groups and extras"
+        " were asked for (name them with the next `mvenv sync`), nor what was under"
+        " `mvenv edit`"
+    )
 
 
 def _make_own_folder(place: Path, layout: StoreLayout) -> None:

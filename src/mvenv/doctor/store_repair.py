@@ -16,7 +16,6 @@ from mvenv.doctor.entry_repair import rebuild_entry, restore_manifest
 from mvenv.doctor.means import Means, Unhealable
 from mvenv.doctor.steps import Repair, Root, Step, is_sealed_as
 from mvenv.env.receipt import PLAN
-from mvenv.errors import StoreError
 from mvenv.hashes import digest_bytes, digest_file
 from mvenv.plan.changes import MakeFolder, Put, Remove, Rescue, Seal, SetAside
 from mvenv.store.layout import StoreKey, open_layout
@@ -45,18 +44,12 @@ def _seal_again(finding: Finding, expected: Expected, means: Means) -> Repair:
     """Seal what has the right bytes; they are hashed when it is done, too."""
     root = means.tree(_key(finding))
     place = root.folder / expected.path
-
-    def seal() -> None:
-        if digest_file(place).sha256 != expected.sha256:
-            raise StoreError(f"`{place}` was changed meanwhile")
-
     return Repair(
         finding=finding,
         words="sealed again: its bytes are right",
         steps=(Step(root, Seal(expected.path, expected.mode, expected.mtime_ns)),)
         if digest_file(place).sha256 == expected.sha256
         else (),
-        act=seal,
         proofs=((root.folder, expected),),
     )
 

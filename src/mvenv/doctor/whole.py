@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mvenv.diagnose.model import Finding, Kind
-from mvenv.doctor.generating import Generated, bare_for, generate
+from mvenv.doctor.generating import Generated, bare_for, digest_of, generate
 from mvenv.doctor.identity import identity_of, registration
 from mvenv.doctor.means import Means, Unhealable
 from mvenv.doctor.steps import Repair, Root, Step
@@ -147,9 +147,10 @@ def _rehome(
     path = _written_path(ward)
     bare = bare_for(ward.receipt, target, path, means.layout)
     made = generate(ward.plan, path)
-    for name, content, mode in bare.files:
-        made[name] = Generated(content, 0o755 if mode & 0o100 else 0o644)
     rows = {row.path: row for row in ward.receipt.generated}
+    for name, content, mode in bare.files:
+        if not _still_holds(made.get(name), rows.get(name), ward.receipt, target):
+            made[name] = Generated(content, 0o755 if mode & 0o100 else 0o644)
     root = means.environment(ward.place)
     steps = [
         Step(root, Symlink(name, points_to))
@@ -174,6 +175,20 @@ def _rehome(
 
     return Repair(
         finding=finding, words=words, steps=tuple(steps), act=record, first=True
+    )
+
+
+def _still_holds(
+    planned: Generated | None, row: Row | None, receipt: Receipt, target: Target
+) -> bool:
+    """Return whether a bare file that another tool made is right in another place."""
+    return (
+        planned is not None
+        and row is not None
+        and isinstance(planned.content, bytes)
+        and digest_of(planned) == row.sha256
+        and target.executable == receipt.interpreter
+        and os.fsencode(receipt.path) not in planned.content
     )
 
 

@@ -53,7 +53,8 @@ class StoredEntry:
     @property
     def version(self) -> str:
         """Return the version, as its file has it."""
-        return (*self.filename.split("-"), "?", "?")[1]
+        # `adopt` names what it learned, and no wheel came with, like this.
+        return (*self.filename.removesuffix(".adopted").split("-"), "?", "?")[1]
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``--json`` prints for it."""

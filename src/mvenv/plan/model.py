@@ -52,6 +52,12 @@ class PlannedScript(NamedTuple):
     body: bytes
     arguments: bytes
     """What follows the interpreter in the shebang."""
+    interpreter: str = "python"
+    """Its name beside ``python``: installers write the one that they were run by."""
+
+    def shebang_of(self, python: str) -> str:
+        """Return the interpreter to name, where the environment's own is ``python``."""
+        return f"{python.rpartition('/')[0]}/{self.interpreter}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import functools
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ __all__ = ["load_plan", "seal_plan"]
 
 _KIND = "plan"
 _FORMAT = 1
+_PROGRAM = re.compile(r"python[0-9.]*t?")
 _SHA256 = 64
 _XXH3 = 32
 _PRIVATE = 1
@@ -56,8 +58,13 @@ def seal_plan(plan: Plan) -> bytes:
             for path, content, executable in plan.files
         ],
         "scripts": [
-            [path, body.decode("latin-1"), arguments.decode("latin-1")]
-            for path, body, arguments in plan.scripts
+            [
+                script.path,
+                script.body.decode("latin-1"),
+                script.arguments.decode("latin-1"),
+                *([] if script.interpreter == "python" else [script.interpreter]),
+            ]
+            for script in plan.scripts
         ],
         "records": plan.records,
         "conflicts": plan.conflicts,
@@ -129,9 +136,12 @@ def _load(value: Mapping[str, Any], layout: StoreLayout) -> Plan:
         ),
         scripts=tuple(
             PlannedScript(
-                _inside(path), body.encode("latin-1"), arguments.encode("latin-1")
+                _inside(path),
+                body.encode("latin-1"),
+                arguments.encode("latin-1"),
+                *map(_program, name),
             )
-            for path, body, arguments in value["scripts"]
+            for path, body, arguments, *name in value["scripts"]
         ),
         records=tuple(
             PlannedRecord(
@@ -255,6 +265,13 @@ def _below(paths: Sequence[str]) -> tuple[str, ...]:
     if "" in paths:
         raise ValueError("an empty path")
     return tuple(paths)
+
+
+def _program(name: str) -> str:
+    """Return the name of an interpreter beside ``python``; `ValueError` for others."""
+    if not _PROGRAM.fullmatch(name):
+        raise ValueError(f"`{name}` is no interpreter of an environment")
+    return name
 
 
 def _inside(path: str) -> str:

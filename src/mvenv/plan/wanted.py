@@ -118,7 +118,8 @@ def _written(plan: Plan, python: str) -> Iterator[WantedFile]:
     }
     scripts: dict[str, tuple[str, int]] = {}
     for script in plan.scripts:
-        content = compose_script(python, script.body, script.arguments)
+        own = script.shebang_of(python)
+        content = compose_script(own, script.body, script.arguments)
         owner = of_scripts.get(script.path)
         made = _written_file(script.path, content, owner, executable=True)
         scripts[script.path] = (made.sha256, made.size)

@@ -48,9 +48,11 @@ def _through(
                 write_through(target, content)
         else:
             write_through(target, content)
+        # Where a distribution's own name is hit, that is what is told.
+        own = " F23" if file.path.endswith(".dist-info/METADATA") else ""
         return damaged(
             kind,
-            codes,
+            codes + own,
             names,
             heal,
             drift=drift,

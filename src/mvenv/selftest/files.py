@@ -17,7 +17,7 @@ from mvenv.selftest.blows import (
     write_through,
 )
 from mvenv.selftest.model import Damage, Kind, damaged, digest_of
-from mvenv.selftest.samples import CONTESTED
+from mvenv.selftest.samples import CONTESTANTS, CONTESTED
 from mvenv.selftest.scene import NoRoom, Scene, SceneFile
 
 __all__ = ["FILE_KINDS"]
@@ -52,7 +52,7 @@ def _missing_package(scene: Scene) -> Damage:
 
 def _uninstalled(scene: Scene) -> Damage:
     # What goes with one of these is the other's, too.
-    name = scene.take_distribution(but={"maple", "oak"})
+    name = scene.take_distribution(but=CONTESTANTS)
     info = scene.dist_info(name)
     rows = (info / "RECORD").read_text(encoding="utf-8").splitlines()
     places = []
@@ -183,7 +183,7 @@ def _extra_file(scene: Scene) -> Damage:
 def _clobbered(scene: Scene) -> Damage:
     """Let the other distribution that ships a path have it, as pip would."""
     path = f"{scene.site.relative_to(scene.environment)}/{CONTESTED}"
-    if path in scene.used or scene.used & {"maple", "oak"}:
+    if path in scene.used or scene.used & CONTESTANTS:
         raise NoRoom
     scene.used |= {path, "some of maple", "some of oak"}
     place = scene.environment / path

@@ -28,6 +28,7 @@ __all__ = ["Round", "batches", "play", "treat"]
 
 _AT_ONCE = 12
 _FIRST_OF_STORES = "F40"
+_UNFLUSHED = "F43"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +43,16 @@ class Round:
 
     @property
     def is_clean(self) -> bool:
-        """Return whether the scene is as it was, so that it can be used again."""
+        """Return whether the scene is as it was, so that it can be used again.
+
+        Only the run after the heal marks an entry as flushed; until then what is wrong
+        in it is called unflushed, whatever it is.
+        """
         return not self.broken_rules and all(
-            one.perfect and one.damage.heals and one.damage.wrong is None
+            one.perfect
+            and one.damage.heals
+            and one.damage.wrong is None
+            and _UNFLUSHED not in one.damage.codes
             for one in self.verdicts
         )
 

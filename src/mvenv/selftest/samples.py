@@ -15,10 +15,13 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-__all__ = ["CONTESTED", "make_samples", "make_wheel"]
+__all__ = ["CONTESTANTS", "CONTESTED", "make_samples", "make_wheel"]
 
 CONTESTED = "shared_by_two/__init__.py"
 """A path of two distributions, with different content."""
+
+CONTESTANTS = frozenset({"maple", "oak"})
+"""Those two."""
 
 _EPOCH = (2020, 2, 2, 0, 0, 0)
 _NAMES = (
@@ -139,5 +142,5 @@ def _special(name: str, seed: random.Random) -> Iterator[tuple[str, bytes]]:
     if name == "larch":
         yield f"{name}/legacy.pyc", b"\xa7\r\r\n" + bytes(12) + seed.randbytes(300)
         yield f"{name}/templates/page.html", b"<p>larch</p>\n" * 5
-    if name in {"maple", "oak"}:
+    if name in CONTESTANTS:
         yield CONTESTED, f"owner = {name!r}\n".encode()

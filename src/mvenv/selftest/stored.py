@@ -11,6 +11,7 @@ from mvenv.diagnose.model import HealClass
 from mvenv.link.modes import LinkMode
 from mvenv.selftest.looking import look
 from mvenv.selftest.model import ALL_MODES, Damage, Kind, Reach, digest_of
+from mvenv.selftest.samples import CONTESTANTS, CONTESTED
 from mvenv.selftest.scene import NoRoom, Scene, SceneFile
 from mvenv.store.names import MANIFEST, SYNCED
 from mvenv.store.registry import roots
@@ -32,14 +33,22 @@ def _take_entry(scene: Scene) -> tuple[str, Path]:
 def _pruned(scene: Scene) -> Damage:
     name, entry = _take_entry(scene)
     wrong = _stored_as_before(scene, scene.files_of(name))
+    source = scene.has_wheels or not _is_everywhere_without(scene, name)
     shutil.rmtree(entry)
     return Damage(
         kind="pruned",
         codes=frozenset({"F40"}),
         places=(entry,),
         heal=_PLAIN,
-        wrong=wrong,
+        wrong=wrong if source else None,
+        source=source,
     )
+
+
+def _is_everywhere_without(scene: Scene, name: str) -> bool:
+    """Return whether a path of a distribution is another's in each environment."""
+    has = {one.distribution for one in scene.files if one.path.endswith(CONTESTED)}
+    return name in CONTESTANTS - has
 
 
 def _stored_as_before(

@@ -69,9 +69,14 @@ def _replace(root: Path, content: bytes) -> None:
     temporary = root / TEMPORARY
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with lock_folder(root, exclusive=True, patience=_MOMENT):
-        with open(os.open(temporary, flags, 0o444), "wb") as stream:
-            stream.write(content)
-        os.replace(temporary, root / SEEN)
+        descriptor = os.open(temporary, flags, 0o444)
+        try:
+            with open(descriptor, "wb") as stream:
+                stream.write(content)
+            os.replace(temporary, root / SEEN)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def is_as_seen(root: Path, folders: list[str], inodes: Iterable[int]) -> bool:
