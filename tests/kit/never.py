@@ -270,11 +270,34 @@ class Watch:
             if entry is None or self._is_own(path) or not _is_right(entry, right):
                 continue
             if now is None:
+                if self._told.get("installs") and self._is_taken_out(path, after):
+                    continue
                 yield f"3: `{path}` was healthy, and is gone"
             elif now[:4] != entry[:4]:
                 resealed = self._told.get("shares") or entry.inode in stored
                 if now.content != entry.content or not resealed:
                     yield f"3: `{path}` was healthy, and was changed"
+
+    def _is_taken_out(self, path: str, after: dict[str, Entry]) -> bool:
+        """Return whether a stored wheel that was damaged is gone as a whole.
+
+        A run takes it out before it has it anew, and may be killed between.
+        """
+        entry = next(
+            (
+                path[: path.index(f"/{TREE}/") + 1]
+                for store in self.stores
+                if path.startswith(f"{store}/") and f"/{TREE}/" in path
+            ),
+            None,
+        )
+        if entry is None or any(one.startswith(entry) for one in after):
+            return False
+        return any(
+            one.startswith(entry)
+            and not ((seen := self._before.get(one)) and _is_right(seen, right))
+            for one, right in self._expected.items()
+        )
 
     def _wrong_news(
         self, after: dict[str, Entry], expected: dict[str, Expectation]
