@@ -284,7 +284,7 @@ class Watch:
     def _healthy(
         self, after: dict[str, Entry], expected: dict[str, Expectation]
     ) -> Iterator[str]:
-        """Rule 3; sealing a stored file again is its one exception."""
+        """Rule 3; its exceptions: a stored file is sealed again, or shared again."""
         if self._told.get("read_only"):
             for path in sorted(self._before.keys() | after.keys()):
                 if self._before.get(path) != after.get(path):
@@ -296,6 +296,7 @@ class Watch:
             for path, entry in self._before.items()
             if path.startswith(stores)
         }
+        shared = {one.inode for path, one in after.items() if path.startswith(stores)}
         for path, right in expected.items():
             entry, now = self._before.get(path), after.get(path)
             if entry is None or self._is_own(path) or not _is_right(entry, right):
@@ -306,6 +307,7 @@ class Watch:
                 yield f"3: `{path}` was healthy, and is gone"
             elif now[:4] != entry[:4]:
                 resealed = self._told.get("shares") or entry.inode in stored
+                resealed = resealed or now.inode in shared
                 if now.content != entry.content or not resealed:
                     yield f"3: `{path}` was healthy, and was changed"
 
