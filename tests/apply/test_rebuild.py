@@ -168,8 +168,9 @@ def test_what_one_environment_changed_another_still_has(
 ) -> None:
     for path in environments[0].glob("lib/*/site-packages/demo/*"):
         if path.is_file():
+            size = path.stat().st_size
             path.unlink()
-            path.write_text("changed\n")
+            path.write_bytes(b"#" * size)
     shutil.rmtree(mvenv.store)
 
     demo = rebuild_all(mvenv.store, environments)["demo"]

@@ -28,7 +28,7 @@ SAMPLE = 10
 ALL = os.environ.get("MVENV_FULL_FAULTS") == "1"
 FAILED = 1
 """Exit code of pytest when tests failed; others say that none was run."""
-LONGEST = 120
+LONGEST = 60
 """Seconds: what hangs is noticed, too."""
 
 
