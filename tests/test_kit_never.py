@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,6 +159,35 @@ def test_other_bytes_may_be_shared_and_not_made_anew(
     watch.ended(shares=shares)
 
     assert {line[0] for line in watch.broken()} == (set() if shares else {"5"})
+
+
+@pytest.mark.parametrize("true", [True, False])
+def test_a_record_may_have_rows_of_others(world: World, *, true: bool) -> None:
+    record = next(world.env.glob("lib/*/site-packages/alpha-*.dist-info/RECORD"))
+    content = record.read_text()
+    record.write_text("damaged")
+    watch = world.watch()
+    watch.begin()
+    record.unlink()
+    content = f"mine.py,,\n{content}"
+    record.write_text(content if true else content.replace("sha256=", "sha256=A", 1))
+    watch.ended(killed=True)
+
+    told = {line[0] for line in watch.broken()} - {"1"}
+    assert told == (set() if true else {"5"})
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_only_a_damaged_wheel_may_be_taken_out(world: World, *, damaged: bool) -> None:
+    [entry] = world.store.glob("wheels/*/*")
+    if damaged:
+        (entry / "tree" / "alpha" / "__init__.py").unlink()
+    watch = world.watch()
+    watch.begin()
+    shutil.rmtree(entry)
+    watch.ended(installs=True, killed=True)
+
+    assert {line[0] for line in watch.broken()} == (set() if damaged else {"3"})
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mvenv.records import store_json, sweep_temporaries
-from mvenv.scratch import ScratchFolder, sweep_scratch
+from mvenv.scratch import ScratchFolder, is_abandoned, sweep_scratch
 from mvenv.store.layout import open_layout
 from mvenv.store.registry import Root, register, roots
 from mvenv.store.runs import sweep
@@ -67,6 +67,18 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
 
     assert os.listdir(tmp_path / "scratches") == ["x-link"]
     assert (elsewhere / "below/deep/file").exists()
+
+
+def test_a_name_that_leads_elsewhere_by_now_is_left(tmp_path: Path) -> None:
+    """In a folder that others can write to, anybody can put a link there."""
+    elsewhere = tmp_path / "elsewhere"
+    fill(elsewhere)
+    with ScratchFolder(tmp_path, "x-") as scratch:
+        scratch.path.rename(tmp_path / "moved")
+        scratch.path.symlink_to(elsewhere)
+
+    assert (elsewhere / "below/deep/file").exists()
+    assert not is_abandoned(scratch.path)
 
 
 def test_a_half_deleted_one_is_swept(

@@ -297,18 +297,20 @@ def test_what_was_learned_serves_no_lockfile(
     assert outcome.code != 0
 
 
+@pytest.mark.parametrize("mine", ["mine = True\n", "x = 2\n" * 2000])
 def test_an_edit_stays_and_is_told(
-    mvenv: Runner, pip_environment: MakeEnvironment
+    mvenv: Runner, pip_environment: MakeEnvironment, mine: str
 ) -> None:
+    """Also one of the same size."""
     folder, other = pip_environment("one"), pip_environment("other")
     edited = site_of(folder) / "plain/__init__.py"
-    edited.write_text("mine = True\n")
+    edited.write_text(mine)
     inode = identity(edited)
     (site_of(folder) / "demo/data.bin").unlink()
 
     first, second, again = adopt(mvenv, folder, other, folder)
 
-    assert edited.read_text() == "mine = True\n"
+    assert edited.read_text() == mine
     assert identity(edited) == inode
     assert (site_of(other) / "plain/__init__.py").read_text() == "x = 1\n" * 2000
     assert first["shared"] == second["shared"] == again["shared"] == 2

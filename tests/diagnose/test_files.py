@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from diagnose.conftest import CODE, Scene, put, stat_kept, write_through
 from mvenv.diagnose.expected import expected_files
 from mvenv.diagnose.model import HealClass, Kind, Level
+from mvenv.diagnose.reading import sha256_at
 from mvenv.link.tree import TEMPORARY
 
 A, B, C = HealClass.PLAIN, HealClass.FIX, HealClass.REPORT
@@ -217,6 +219,22 @@ def test_a_hidden_edit_is_found_by_hashing(any_scene: Scene) -> None:
     found = any_scene.only(Level.FULL)
     assert (found.code, found.heal) == ("F09", B)
     assert found.users == ((any_scene.sibling,) if any_scene.mode != "copy" else ())
+
+
+def test_what_is_wrong_once_is_read_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory and cables turn bits too, and what is on the disk is right."""
+    calls = itertools.count()
+
+    def sha256(name: str | Path, folder: int | None = None) -> str:
+        return sha256_at(name, folder) if next(calls) else "0" * 64
+
+    monkeypatch.setattr("mvenv.diagnose.judging.sha256_at", sha256)
+    monkeypatch.setattr("mvenv.diagnose.scanning.has_content", lambda *_: False)
+
+    assert scene.look(Level.FULL).findings == ()
+    assert next(calls) > 1
 
 
 @pytest.mark.parametrize("path", ["pyvenv.cfg", "bin/activate"])

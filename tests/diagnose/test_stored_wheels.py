@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ from diagnose.conftest import CODE, Scene, stat_kept, write_through
 from mvenv.diagnose.model import Examination, Finding, HealClass, Level
 from mvenv.diagnose.store import examine_store
 from mvenv.diagnose.twins import Twins
+from mvenv.hashes import Digest, digest_file
 from mvenv.link.tree import TEMPORARY
 from mvenv.store.registry import roots
 
@@ -188,6 +191,22 @@ def test_a_fault_of_the_store(scene: Scene, name: str) -> None:
         assert [(one.code, one.heal, one.drift) for one in told] == (
             [] if unseen else [(fault.code, fault.heal, fault.drift)]
         ), (level, with_twins)
+
+
+def test_what_is_wrong_once_is_read_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory and cables turn bits too, and what is on the disk is right."""
+    calls = itertools.count()
+
+    def digest(name: str, *, dir_fd: int | None = None) -> Digest:
+        right = digest_file(name, dir_fd=dir_fd)
+        return right if next(calls) else replace(right, sha256="0" * 64)
+
+    monkeypatch.setattr("mvenv.diagnose.entries.digest_file", digest)
+
+    assert look(scene, Level.FULL, with_twins=False) == ()
+    assert next(calls) > 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

@@ -30,6 +30,16 @@ from mvenv.store.registry import roots
 GOOD = b"answer = 42\n" * 100
 
 
+def sources_of(layout: StoreLayout, users: Users) -> Sources:
+    return Sources(
+        WheelStore(layout),
+        users,
+        run=None,
+        settings=FetchSettings(),
+        reporter=Silent(),
+    )
+
+
 def test_a_changed_script_is_kept(world: World) -> None:
     (a,) = world.make("a")
     script = a / "bin/victim"
@@ -91,6 +101,32 @@ def test_nothing_is_healed_from_bytes_that_are_not_right(
     assert (world.site(a) / "victim.py").read_bytes() == GOOD
 
 
+def test_nothing_is_healed_from_an_inode_that_was_wrong_once(
+    world: World, edit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failing disk may read it right the next time, and wrong again after that."""
+    world.make("a", "b")
+    layout = StoreLayout(world.mvenv.store)
+    edit(world.stored(), GOOD.replace(b"42", b"43"), stamp=True)
+    known = roots(layout)
+    [found] = examine_store(layout, None, Level.FULL, known).findings
+    users = Users(layout, known)
+    sources = sources_of(layout, users)
+    expected = found.expected
+    assert expected is not None
+    hashed: list[Path] = []
+
+    def sha256(path: Path) -> str:
+        hashed.append(path)
+        return expected.sha256 if len(hashed) > 1 else "0" * 64
+
+    monkeypatch.setattr("mvenv.doctor.sources.sha256_file", sha256)
+    sources.distrust(world.stored(), expected)
+
+    assert sources.find(expected) is None
+    assert hashed == [world.stored()]
+
+
 def test_a_heal_is_looked_at_again(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"bad")
     expected = Expected(
@@ -122,12 +158,14 @@ def test_nothing_is_sealed_that_was_changed_meanwhile(world: World) -> None:
     assert found.code == "F44"
     stored.write_bytes(GOOD.replace(b"42", b"43"))
     before = stored.stat()
-    store, users = WheelStore(layout), Users(layout, known)
-    sources = Sources(
-        store, users, run=None, settings=FetchSettings(), reporter=Silent()
+    users = Users(layout, known)
+    means = Means(
+        store=WheelStore(layout),
+        users=users,
+        sources=sources_of(layout, users),
+        run=None,
+        rescue=layout.rescued / "now",
     )
-    rescue = layout.rescued / "now"
-    means = Means(store=store, users=users, sources=sources, run=None, rescue=rescue)
     with pytest.raises(DamagedEntry, match="still not what it must be"):
         Carrier(renew=lambda _: False).carry_out(plan_store_repair(found, means))
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,8 +84,15 @@ def test_an_environment_is_replaced_only_when_asked(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_environment_is_never_cleared(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "main.py").write_text("precious")
-    with pytest.raises(EnvironmentExists):
+    with pytest.raises(EnvironmentExists, match="not a virtual environment"):
         _fill(tmp_path / "src", clear=True)
+    # Nor where it would be filled in place.
+    mounted = replace(observe(tmp_path / "src"), mount_point=True)
+    with (
+        pytest.raises(EnvironmentExists, match="not a virtual environment"),
+        open_place(mounted, clear=True, fingerprint="f1") as place,
+    ):
+        place.commit(frozenset())
 
     assert (tmp_path / "src" / "main.py").read_text() == "precious"
     assert os.listdir(tmp_path) == ["src"]

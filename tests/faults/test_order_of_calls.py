@@ -152,16 +152,21 @@ def removals(calls: Sequence[Call], name: str) -> list[str]:
 
 
 def test_create(world: World) -> None:
-    """Wheels are marked when they are on the disk; then the environment is named."""
+    """Wheels are marked when they are on the disk; then the environment is named.
+
+    Before it has any of their files the store knows of it: prune would not.
+    """
     calls = world.calls("create", world.env, "--from", world.old)
     entering = last(calls, "rename", "/store/wheels/")
     filling = last(calls, "linkat|write", "/site-packages")
     flushing = first(calls, "syncfs", "/store")
     marking = first(calls, "openat", '/synced"')
     naming = last(calls, "rename", '/world/env"')
+    known = first(calls, "rename", f"{world.store}/envs/")
 
     assert entering < flushing < marking < naming
     assert filling < flushing
+    assert known < first(calls, "linkat|write", "/site-packages")
 
 
 def test_create_on_two_disks(world: World) -> None:
@@ -293,8 +298,10 @@ def test_adopt(world: World) -> None:
     linking = list(numbers(calls, "linkat", "/site-packages>"))
     again = last(calls, "syncfs", "/env")
     receipt = last(calls, "rename", '/.mvenv/receipt"')
+    known = first(calls, "rename", f"{world.store}/envs/")
 
     assert entering < flushing < marking < linking[0]
+    assert known < linking[0]
     assert linking[-1] < again < receipt
 
 

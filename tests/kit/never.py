@@ -21,6 +21,8 @@ with all rules that were broken, by their numbers in the catalogue of faults:
 
 from __future__ import annotations
 
+import base64
+import csv
 import itertools
 import os
 import stat
@@ -40,7 +42,7 @@ from mvenv.store.layout import StoreLayout
 from mvenv.store.names import ENTRY_NAMES, MANIFEST, TREE
 from mvenv.wheels.manifest import Manifest
 
-__all__ = ["Expectation", "Watch", "expected_in"]
+__all__ = ["Expectation", "Watch", "expected_in", "is_true_record"]
 
 _RESCUED = "rescued"
 _STORE_OWN = ("tmp", "trash", "locks", "envs", "plans", "interpreters", "builds")
@@ -48,6 +50,8 @@ _CACHE = "/__pycache__/"
 _METADATA = ".dist-info/"
 _ROOMS = ("wheels", "adopted")
 """Of a store."""
+_COLUMNS = 3
+"""Of a RECORD."""
 _DEPTH = 4
 """Of a wheel's records in a store: ``wheels/AB/KEY/RECORD``."""
 _FEW = 4
@@ -93,6 +97,33 @@ def expected_in(environment: Path, store: Path) -> dict[str, Expectation]:
                 mtime_ns=file.mtime_ns,
             )
     return found
+
+
+def is_true_record(path: str, expected: Mapping[str, Expectation]) -> bool:
+    """Return whether a file is a RECORD that says the truth of all that is planned.
+
+    It may have rows of others, too.
+    """
+    folder, name = os.path.split(path)
+    if name != "RECORD" or not folder.endswith(_METADATA.rstrip("/")):
+        return False
+    with open(path, encoding="utf-8", newline="") as stream:
+        rows = {
+            os.path.normpath(os.path.join(folder, "..", row[0])): row[1]
+            for row in csv.reader(stream)
+            if len(row) == _COLUMNS
+        }
+    beside = {one for one in expected if one.startswith(f"{folder}/")}
+    return beside <= rows.keys() and all(
+        said == _as_in_record(expected[one].sha256)
+        for one, said in rows.items()
+        if one in expected and one != path
+    )
+
+
+def _as_in_record(sha256: str) -> str:
+    digest = base64.urlsafe_b64encode(bytes.fromhex(sha256))
+    return f"sha256={digest.decode().rstrip('=')}"
 
 
 def _stored(store: Path) -> dict[str, Expectation]:
@@ -253,7 +284,7 @@ class Watch:
     def _healthy(
         self, after: dict[str, Entry], expected: dict[str, Expectation]
     ) -> Iterator[str]:
-        """Rule 3; sealing a stored file again is its one exception."""
+        """Rule 3; its exceptions: a stored file is sealed again, or shared again."""
         if self._told.get("read_only"):
             for path in sorted(self._before.keys() | after.keys()):
                 if self._before.get(path) != after.get(path):
@@ -265,16 +296,41 @@ class Watch:
             for path, entry in self._before.items()
             if path.startswith(stores)
         }
+        shared = {one.inode for path, one in after.items() if path.startswith(stores)}
         for path, right in expected.items():
             entry, now = self._before.get(path), after.get(path)
             if entry is None or self._is_own(path) or not _is_right(entry, right):
                 continue
             if now is None:
+                if self._told.get("installs") and self._is_taken_out(path, after):
+                    continue
                 yield f"3: `{path}` was healthy, and is gone"
             elif now[:4] != entry[:4]:
                 resealed = self._told.get("shares") or entry.inode in stored
+                resealed = resealed or now.inode in shared
                 if now.content != entry.content or not resealed:
                     yield f"3: `{path}` was healthy, and was changed"
+
+    def _is_taken_out(self, path: str, after: dict[str, Entry]) -> bool:
+        """Return whether a stored wheel that was damaged is gone as a whole.
+
+        A run takes it out before it has it anew, and may be killed between.
+        """
+        entry = next(
+            (
+                path[: path.index(f"/{TREE}/") + 1]
+                for store in self.stores
+                if path.startswith(f"{store}/") and f"/{TREE}/" in path
+            ),
+            None,
+        )
+        if entry is None or any(one.startswith(entry) for one in after):
+            return False
+        return any(
+            one.startswith(entry)
+            and not ((seen := self._before.get(one)) and _is_right(seen, right))
+            for one, right in self._expected.items()
+        )
 
     def _wrong_news(
         self, after: dict[str, Entry], expected: dict[str, Expectation]
@@ -289,7 +345,9 @@ class Watch:
             if not new or now is None or now.type != stat.S_IFREG:
                 continue
             same = entry is not None and entry.content == now.content
-            if now.content != right.sha256 and not (same and self._told.get("shares")):
+            if now.content == right.sha256 or (same and self._told.get("shares")):
+                continue
+            if not is_true_record(path, expected):
                 yield f"5: `{path}` was made from wrong bytes"
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,16 @@ from kit.lockfiles import PylockWriter
 from kit.wheels import WheelMaker
 from mvenv.locking import lock_folder
 from mvenv.store.layout import StoreLayout
-from mvenv.store.locking import alone, using
+from mvenv.store.locking import alone
 
 BUSY = 75
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for function in (lock_folder, using):
-        defaults = function.__wrapped__.__kwdefaults__  # type: ignore[attr-defined]  # of a context manager's function
-        monkeypatch.setitem(defaults, "patience", 0.05)
+    for name in ("mvenv.locking.lock_folder", "mvenv.store.locking.using"):
+        defaults = f"{name}.__wrapped__.__kwdefaults__"
+        monkeypatch.setattr(defaults, {"patience": 0.05})
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_a_heal_waits_for_who_deletes(
     mvenv: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who came when all had been looked at."""
-    from mvenv.doctor import looking, treatment
+    treatment = import_module("mvenv.doctor.treatment")
 
     @contextlib.contextmanager
     def nobody(_layout: StoreLayout) -> Iterator[None]:
@@ -93,8 +94,8 @@ def test_a_heal_waits_for_who_deletes(
 
     [module] = (tmp_path / "env").glob("lib/python*/site-packages/alpha/__init__.py")
     module.unlink()
-    assert treatment.in_use is looking.in_use
-    monkeypatch.setattr(looking, "in_use", nobody)
+    assert "in_use" in vars(treatment)
+    monkeypatch.setattr("mvenv.doctor.looking.in_use", nobody)
     with alone(StoreLayout(mvenv.store)):
         assert mvenv("doctor", tmp_path / "env").code == BUSY
     assert not module.exists()

@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import stat
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,9 +48,7 @@ class Rebuilt:
     missing: tuple[str, ...] = ()
     """Files that nobody has; they keep it from being complete."""
     changed: tuple[str, ...] = ()
-    """Files that are not what they must be and were left, or replaced and kept."""
-    kept: Path | None = None
-    """Where the changed files are now."""
+    """Files that are not what they must be and were left."""
     donors: tuple[Path, ...] = ()
     """Environments that files were taken from."""
 
@@ -62,21 +59,19 @@ def rebuild_wheel(
     *,
     store: WheelStore,
     run: RunFolder,
-    replace_changed: bool = False,
     flush: bool = True,
 ) -> Rebuilt:
     """Make a lost or damaged entry whole again from environments.
 
     Of an entry that is there only what is missing is filled in, so that what
-    environments share with it stays shared; a file that was changed is left, unless
-    ``replace_changed``: then it is kept in ``rescued/`` first. ``flush`` writes it to
-    the disk and marks it; else `flush_rebuilt` does so for several at once.
+    environments share with it stays shared; a file that was changed is left. ``flush``
+    writes it to the disk and marks it; else `flush_rebuilt` does so for several at
+    once.
     `SystemFault` where the disk refuses: what was there is there then.
     """
     try:
         with store.locked(key):
-            work = _Rebuilding(key, donors, store, run, replace_changed=replace_changed)
-            rebuilt = work.rebuild()
+            rebuilt = _Rebuilding(key, donors, store, run).rebuild()
     except OSError as error:
         doing = "cannot make a stored wheel again"
         raise SystemFault.from_os_error(error, doing) from error
@@ -116,7 +111,6 @@ class _Rebuilding:
     donors: Donors
     store: WheelStore
     run: RunFolder
-    replace_changed: bool = field(kw_only=True)
     givers: set[Path] = field(default_factory=set, init=False)
     stage: Path = field(init=False)
 
@@ -136,8 +130,7 @@ class _Rebuilding:
         wanted = [
             file
             for file in files
-            if file.path not in present
-            and (self.replace_changed or file.path not in changed)
+            if file.path not in present and file.path not in changed
         ]
         try:
             absent = self._gather(wanted)
@@ -156,7 +149,7 @@ class _Rebuilding:
                 files=tuple(file for file in files if file.path not in absent),
             )
             made = [file for file in wanted if file.path not in absent]
-            kept = self._commit(manifest, made, present, changed)
+            self._commit(manifest, made, present)
         finally:
             shutil.rmtree(self.stage, ignore_errors=True)
         return Rebuilt(
@@ -165,7 +158,6 @@ class _Rebuilding:
             made=tuple(file.path for file in made),
             left_out=tuple(sorted(absent)),
             changed=tuple(sorted(changed)),
-            kept=kept,
             donors=tuple(sorted(self.givers)),
         )
 
@@ -256,15 +248,14 @@ class _Rebuilding:
         manifest: Manifest,
         made: list[ManifestFile],
         present: set[str],
-        changed: set[str],
-    ) -> Path | None:
+    ) -> None:
         if not self.final.exists():
             for name, content in self._marks(manifest, made):
                 replace_bytes(self.stage / name, content, mode=0o444)
             self.final.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             os.rename(self.stage, self.final)
-            return None
-        return self._fill(manifest, made, present, changed)
+        else:
+            self._fill(manifest, made, present)
 
     def _marks(
         self, manifest: Manifest, made: list[ManifestFile]
@@ -280,18 +271,13 @@ class _Rebuilding:
         manifest: Manifest,
         made: list[ManifestFile],
         present: set[str],
-        changed: set[str],
-    ) -> Path | None:
+    ) -> None:
         """Put what was made into an entry that is there, each file by a rename."""
         tree = self.final / TREE
-        kept = self.store.layout.rescued / f"{self.key[:16]}-{time.time_ns()}"
-        replaced = changed & {file.path for file in made}
         folders = set()
         for file in made:
             # The entry may be marked as flushed already.
             _flush(self.stage / TREE / file.path)
-            if file.path in replaced:
-                _keep(tree / file.path, kept / file.path)
             place = tree / file.path
             place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             os.rename(self.stage / TREE / file.path, place)
@@ -309,7 +295,6 @@ class _Rebuilding:
         elif made:
             name, content = self._marks(manifest, made)[0]
             replace_bytes(self.final / name, content, mode=0o444)
-        return kept if replaced else None
 
 
 def _make_folder(folder: Path) -> None:
@@ -332,18 +317,6 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _keep(place: Path, kept: Path) -> None:
-    """Keep what is in ``place``; a file stays there until it is replaced."""
-    kept.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    if not stat.S_ISREG(place.lstat().st_mode):
-        os.rename(place, kept)
-        return
-    shutil.copy2(place, kept)
-    _flush(kept)
-    if digest_file(place) != digest_file(kept):
-        raise DamagedEntry(f"`{place}` changed while it was copied to `{kept}`")
 
 
 def _seal(place: Path, file: ManifestFile) -> None:

@@ -361,10 +361,15 @@ class Judge:
             return None
 
     def _is_stored(self, expected: Expected, seen: os.stat_result) -> bool:
+        """Return whether the store has this very inode, or had it."""
         stored = self._stored(expected)
         with contextlib.suppress(OSError):
-            return stored is not None and os.path.samestat(stored.lstat(), seen)
-        return False
+            if stored is not None and os.path.samestat(stored.lstat(), seen):
+                return True
+        inode = (seen.st_dev, seen.st_ino)
+        if seen.st_nlink == 1 or expected.wheel is None:
+            return False
+        return self.users().was_stored(expected.wheel, expected.member, inode)
 
     def _sharing(self, expected: Expected, seen: os.stat_result) -> tuple[Path, ...]:
         """Return the other environments that have this very inode."""

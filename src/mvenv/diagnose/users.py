@@ -20,6 +20,7 @@ from mvenv.link.tree import FileLink
 from mvenv.plan.model import Plan
 from mvenv.plan.record import load_plan
 from mvenv.store.layout import StoreKey, StoreLayout
+from mvenv.store.names import TREE
 from mvenv.store.plans import recall_plan
 from mvenv.store.registry import Root
 from mvenv.wheels.manifest import Manifest, ManifestFile
@@ -109,6 +110,22 @@ class Users:
             if (seen.st_dev, seen.st_ino) == inode and stat.S_ISREG(seen.st_mode):
                 found.append(place)
         return found
+
+    def was_stored(self, key: StoreKey, member: str, inode: tuple[int, int]) -> bool:
+        """Return whether ``inode`` was the store's, and was set aside with its wheel.
+
+        By a create or a sync, which heal the store for themselves alone.
+        """
+        name = self._layout.rescued_from(key)
+        for kept in self._layout.rescued.glob(f"{name}*"):
+            for place in (kept / member, kept / TREE / member):
+                try:
+                    seen = place.lstat()
+                except OSError:
+                    continue
+                if (seen.st_dev, seen.st_ino) == inode:
+                    return True
+        return False
 
     def manifests(self, key: StoreKey) -> Iterator[Manifest]:
         """Yield what each plan says that a wheel is, each answer once."""

@@ -253,7 +253,7 @@ class WheelStore:
         manifest nothing tells which files those are, so all are kept.
         """
         final = self.layout.entry(key)
-        kept = self.layout.rescued / f"{key[:16]}-{time.time_ns()}"
+        kept = self.layout.rescued / f"{self.layout.rescued_from(key)}{time.time_ns()}"
         wheel = self._load(key)
         if wheel is None:
             os.rename(final, kept)

@@ -130,6 +130,10 @@ class StoreLayout:
         """Return the folder of changed files that were taken out of wheels."""
         return self.root / "rescued"
 
+    def rescued_from(self, key: StoreKey) -> str:
+        """Return how the folders in ``rescued`` begin that have a wheel's files."""
+        return f"{key[:16]}-"
+
 
 def open_layout(root: Path) -> StoreLayout:
     """Return the store at ``root``, made if it is not there.
