@@ -112,6 +112,7 @@ def test_no_edit_reaches_an_environment_by_what_is_read(
     path.chmod(0o644)
     path.write_text("#!python\nprint('evil')\n")
     path.chmod(0o444)
+    shutil.rmtree(mvenv.store / "ready")  # A plan that is recalled reads none of them.
     outcome = mvenv.create(tmp_path / "b", lock)
 
     assert "had been changed" in outcome.err
