@@ -77,7 +77,7 @@ OPTIONAL = frozenset({"nox", "reflink", "tox"})
 SPEAKERS = frozenset({"cli", "__main__"})
 """The rooms that may print, read the environment and exit."""
 
-VISITORS: frozenset[str] = frozenset()
+VISITORS = frozenset({"mvenv.ensure.compiler"})
 """Modules that run inside another interpreter, as scripts: they answer by printing,
 and support older Pythons."""
 

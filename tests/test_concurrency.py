@@ -20,6 +20,7 @@ from kit.interpreters import Interpreters
 from kit.lockfiles import PylockWriter
 from kit.wheels import WheelMaker, sha256_of
 from mvenv.create import CreateRequest, create
+from mvenv.env.compiled import Bytecode
 from mvenv.env.receipt import read_receipt
 from mvenv.fetch.settings import FetchSettings
 from mvenv.link.modes import LinkPolicy
@@ -100,6 +101,7 @@ def _by_threads(wishes: Sequence[_Wish], store: Path) -> list[dict[str, Any]]:
             policy=LinkPolicy.HARDLINK,
             require_link=True,
             seed=False,
+            bytecode=Bytecode.NONE,
             prompt=None,
             system_site_packages=False,
             clear=False,

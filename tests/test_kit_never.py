@@ -53,7 +53,7 @@ def world(
     """Return an environment in which the user has a file."""
     world = World(tmp_path, mvenv.store)
     lock = write_pylock(make_wheel("alpha", files={"alpha/__init__.py": _GOOD}))
-    mvenv.create(world.env, lock, "--link-mode", "copy")
+    mvenv.create(world.env, lock, "--link-mode", "copy", "--no-bytecode")
     world.mine.write_text("mine = 1\n")
     return world
 

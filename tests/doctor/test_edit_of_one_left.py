@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +16,15 @@ EDIT = b"answer = 43\n" * 100
 
 @pytest.mark.parametrize("manifest", [True, False])
 def test_the_last_one_with_a_shared_edit_is_healed_and_not_taken_for_private(
-    world: World, edit: Callable[..., None], *, manifest: bool
+    world: World,
+    edit: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    manifest: bool,
 ) -> None:
+    # Taken in again in the same second, it has the same stamps, and can be shared.
+    now = time.time()
+    monkeypatch.setattr("mvenv.store.entries.time.time", lambda: now)
     a, b = world.make("a", "b")
     edit(world.site(a) / "victim.py", EDIT)
     if not manifest:

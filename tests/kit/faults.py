@@ -195,6 +195,8 @@ class Stage:
             str(self.inputs / f"pylock.{lockfile}.toml"),
             "--store",
             str(self.store),
+            # What is compiled depends on the moment at which its source came.
+            "--no-bytecode",
             *(["--clear"] if clear else []),
         ]
 

@@ -39,7 +39,7 @@ from mvenv.link.tree import TEMPORARY
 from mvenv.plan.record import load_plan
 from mvenv.selftest.looking import Entry, look
 from mvenv.store.layout import StoreLayout
-from mvenv.store.names import ENTRY_NAMES, MANIFEST, TREE
+from mvenv.store.names import BYTECODE, ENTRY_NAMES, MANIFEST, TREE
 from mvenv.wheels.manifest import Manifest
 
 __all__ = ["Expectation", "Watch", "expected_in", "is_true_record"]
@@ -269,6 +269,7 @@ class Watch:
             or last.startswith(PROBE)
             or f"{path}/".startswith(tuple(own))
             or any(_is_record(path, store) for store in self.stores)
+            or any(_is_compiled(path, store) for store in self.stores)
         )
 
     def _strayed(self, after: dict[str, Entry]) -> Iterator[str]:
@@ -407,6 +408,12 @@ def _is_record(path: str, store: Path) -> bool:
     if len(parts) == _DEPTH and parts[0] in _ROOMS:
         return parts[-1] in ENTRY_NAMES - {TREE}
     return parts == ["FORMAT"]
+
+
+def _is_compiled(path: str, store: Path) -> bool:
+    """Return whether a path is bytecode of a stored wheel: made again when needed."""
+    parts = path.removeprefix(f"{store}/").split("/")
+    return len(parts) >= _DEPTH and parts[0] in _ROOMS and parts[3] == BYTECODE
 
 
 def _is_worthless(content: bytes, good: bytes | None) -> bool:

@@ -113,6 +113,9 @@ def _torn(found: Snapshot, old: Snapshot, new: Snapshot) -> list[str]:
     wrong = []
     for path in old.keys() | new.keys() | found.keys():
         was, will, now = old.get(path), new.get(path), found.get(path)
+        if "__pycache__" in path:
+            # Worth nothing: it is there again when the work is done.
+            continue
         allowed: list[Entry | None] = [was, will]
         if was is not None and will is not None and was.type != will.type:
             allowed.append(None)

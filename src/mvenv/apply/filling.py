@@ -11,6 +11,7 @@ from typing import Any
 
 from mvenv.apply.parts import Part, ToWrite, share_out
 from mvenv.env.bare import BareEnvironment
+from mvenv.env.compiled import CACHE
 from mvenv.env.receipt import FOLDER, Generated
 from mvenv.env.scripts import compose_script
 from mvenv.env.writing import Writer
@@ -148,13 +149,22 @@ class _Filling:
         while linker.tally.full:
             full, linker.tally.full = linker.tally.full, []
             for one in full:
+                if _is_bytecode(one):
+                    # Not worth a new inode in the store.
+                    private = one.file._replace(private=True)
+                    linker.link_folder(one.folder._replace(files=(private,)))
+                    continue
                 _renew(self.plan.wheels, one, self.store, self.run)
                 linker.link_folder(one.folder._replace(files=(one.file,)))
         if linker.tally.mismatched:
-            stale = (
-                _wheel_of(self.plan.wheels, one)[0] for one in linker.tally.mismatched
+            sources = [one.folder.source for one in linker.tally.mismatched]
+            raise StaleWheels(
+                frozenset(
+                    wheel.key
+                    for wheel in self.plan.wheels
+                    if any(source.startswith(f"{wheel.root}/") for source in sources)
+                )
             )
-            raise StaleWheels(frozenset(wheel.key for wheel in stale))
 
 
 def _raise(failure: tuple[Any, ...]) -> None:
@@ -206,6 +216,12 @@ def _renew(
             hint="choose another mode with `--link-mode`",
         )
     store.fresh_inode(wheel.key, path, run)
+
+
+def _is_bytecode(one: Unlinked) -> bool:
+    return one.folder.target.rpartition("/")[2] == CACHE and one.file.target.endswith(
+        ".pyc"
+    )
 
 
 def _wheel_of(

@@ -46,8 +46,12 @@ def share_out(
 
     ``files`` are to be written in folders of the plan or of the bare environment.
     """
-    own: dict[str, int] = dict.fromkeys(plan.folders, _FOLDER)
-    for group in plan.links:
+    folders, links = plan.folders, plan.links
+    if plan.bytecode is not None:
+        folders = tuple(dict.fromkeys((*folders, *plan.bytecode.folders())))
+        links = (*links, *plan.bytecode.links)
+    own: dict[str, int] = dict.fromkeys(folders, _FOLDER)
+    for group in links:
         own[group.target] = own.get(group.target, 0) + _weight(group)
     written = [(_above(one.path), one) for one in files]
     for folder, _ in written:
@@ -56,14 +60,14 @@ def share_out(
     count = max(1, min(most, total // _WORTH_IT))
     if count == 1:
         every = [one for _, one in written]
-        return (), [Part(list(plan.folders), list(plan.links), every)]
-    trunk, part_of = _assign(plan.folders, own, total, count)
+        return (), [Part(list(folders), list(links), every)]
+    trunk, part_of = _assign(folders, own, total, count)
     parts = [Part([], [], []) for _ in range(count)]
     known = frozenset(trunk)
-    for folder in plan.folders:
+    for folder in folders:
         if folder not in known:
             parts[part_of[folder]].folders.append(folder)
-    for group in plan.links:
+    for group in links:
         parts[part_of.get(group.target, 0)].links.append(group)
     for folder, one in written:
         parts[part_of.get(folder, 0)].files.append(one)

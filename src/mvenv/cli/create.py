@@ -19,6 +19,7 @@ from mvenv.cli.settings import (
     store_options,
 )
 from mvenv.cli.summary import summarise
+from mvenv.env.compiled import Bytecode
 from mvenv.errors import SystemFault
 from mvenv.link.modes import LinkPolicy
 
@@ -147,6 +148,15 @@ def _current_folder() -> Path:
     help="Put pip into the environment.",
 )
 @click.option(
+    "--bytecode",
+    type=click.Choice(["eager", "lazy"], case_sensitive=False),
+    default="eager",
+    show_default=True,
+    envvar="MVENV_BYTECODE",
+    help="Bytecode from the store: all of it, or what was compiled before.",
+)
+@_flag("--no-bytecode", help="Leave bytecode to Python, as it imports.")
+@click.option(
     "--prompt",
     metavar="TEXT",
     envvar="MVENV_PROMPT",
@@ -177,6 +187,9 @@ def create_command(console: Console, /, **options: Any) -> None:
         policy=_MODES[options["link_mode"].lower()],
         require_link=options["require_link"],
         seed=options["seed"],
+        bytecode=Bytecode.NONE
+        if options["no_bytecode"]
+        else Bytecode(options["bytecode"].lower()),
         prompt=options["prompt"],
         system_site_packages=options["system_site_packages"],
         clear=options["clear"],

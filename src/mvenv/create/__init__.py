@@ -16,6 +16,7 @@ from mvenv.create.decision import Decision, Needed, Terms
 from mvenv.create.memory import Question, recall, remember
 from mvenv.env.bare import BareEnvironment, VenvOptions, check_path, render
 from mvenv.env.clearing import check_apart, check_disposable
+from mvenv.env.compiled import Bytecode
 from mvenv.env.place import check_free
 from mvenv.env.receipt import Asked, Installed
 from mvenv.env.skeleton import Skeleton, load_skeleton
@@ -55,6 +56,7 @@ class CreateRequest:
     policy: LinkPolicy
     require_link: bool
     seed: bool
+    bytecode: Bytecode
     prompt: str | None
     system_site_packages: bool
     clear: bool
@@ -148,6 +150,7 @@ def create(request: CreateRequest, reporter: Reporter) -> Created:
         bare=bare,
         groups=request.groups,
         seed=request.seed,
+        bytecode=request.bytecode,
         places=request.fetch.identity(),
     )
     making = _Making(
@@ -323,6 +326,7 @@ class _Making:
                 prompt=_prompt(request),
                 system_site_packages=request.system_site_packages,
                 seed=request.seed,
+                bytecode=request.bytecode.value,
                 choices=asdict(request.groups),
             ),
         )

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from mvenv.create.decision import Decision, Needed, Terms
 from mvenv.ensure import Builder, ensure
+from mvenv.ensure.bytecode import ensure_bytecode, shared_wheels
 from mvenv.env.seeds import pip_wheel
 from mvenv.env.skeleton import Skeleton
 from mvenv.fetch.download import Fetcher
 from mvenv.hashes import digest_bytes
+from mvenv.plan.compiled import AvailableBytecode
 from mvenv.plan.planning import make_plan
 from mvenv.plan.record import seal_plan
 from mvenv.progress import Reporter
@@ -65,11 +67,20 @@ class Decider:
                 builder=self._builder(run),
                 reporter=self._reporter,
             )
+        compiled = ensure_bytecode(
+            shared_wheels(ensured.distributions),
+            terms.target,
+            how=terms.bytecode,
+            store=store,
+            run=run,
+            reporter=self._reporter,
+        )
         plan = make_plan(
             ensured.distributions,
             terms.target.scheme,
             reserved=terms.bare.paths(),
             aliases=terms.bare.folder_links(),
+            bytecode=AvailableBytecode(terms.target.cache_tag, compiled.by_wheel),
         )
         record = seal_plan(plan)
         return Decision(
@@ -78,7 +89,8 @@ class Decider:
             sha256=digest_bytes(record).sha256,
             lockfile_sha256=self.lockfile.sha256,
             needed=self.needed,
-            new=tuple(ensured.new),
+            new=(*ensured.new, *compiled.new),
+            lasting=compiled.whole,
             fetched=ensured.fetched,
             built=ensured.built,
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvenv.env.bare import BareEnvironment
+from mvenv.env.compiled import Bytecode
 from mvenv.plan.model import Plan
 from mvenv.selection.groups import GroupOptions
 from mvenv.store.layout import StoreLayout
@@ -33,6 +34,7 @@ class Terms:
     """What the plan must leave alone; the same for each environment of a target."""
     groups: GroupOptions
     seed: bool
+    bytecode: Bytecode
     places: tuple[str, ...]
     """Where files are looked for, without secrets."""
 
@@ -53,3 +55,5 @@ class Decision:
     """Wheels that were taken into the store now; they are to be flushed."""
     fetched: int = 0
     built: int = 0
+    lasting: bool = True
+    """The same terms will lead to the same."""

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from mvenv import __version__
 from mvenv.create.decision import Decision, Terms
+from mvenv.plan.model import Plan, PlannedBytecode
 from mvenv.plan.record import load_plan
 from mvenv.records import load_json, store_json
-from mvenv.store.names import SYNCED
+from mvenv.store.names import SYNCED, TREE
 from mvenv.store.plans import recall_plan
 
 __all__ = ["Question", "recall", "remember"]
@@ -45,6 +46,7 @@ class Question:
             repr(terms.target),
             repr(terms.groups),
             repr(terms.seed),
+            terms.bytecode.value,
             repr(sorted(terms.bare.paths())),
             repr(sorted(terms.bare.folder_links().items())),
             *terms.places,
@@ -89,6 +91,8 @@ def recall(question: Question) -> Decision | None:
     for wheel in plan.wheels:
         if not (wheel.shared and os.path.exists(f"{wheel.root}/{SYNCED}")):
             return None
+    if plan.bytecode is not None and not _is_flushed(plan, plan.bytecode):
+        return None
     return Decision(
         plan=plan,
         record=record,
@@ -104,11 +108,22 @@ def remember(question: Question, decision: Decision, inputs: Iterable[Path]) -> 
     ``inputs`` are the files that decided it. What comes from folders can be another
     thing the next time, and is decided anew; so is what the user was warned of.
     """
-    whole = set(inputs) <= set(question.inputs)
+    whole = decision.lasting and set(inputs) <= set(question.inputs)
     if whole and all(wheel.shared for wheel in decision.plan.wheels):
         with contextlib.suppress(OSError):
             said = [decision.sha256, decision.needed]
             store_json(question.answer, _KIND, _FORMAT, said)
+
+
+def _is_flushed(plan: Plan, bytecode: PlannedBytecode) -> bool:
+    """Return whether all bytecode of a plan is in the store, and on the disk."""
+    used = {group.source for group in bytecode.links}
+    folders = (wheel.bytecode(bytecode.tag) for wheel in plan.wheels)
+    return all(
+        os.path.exists(f"{folder.removesuffix(TREE)}{SYNCED}")
+        for folder in folders
+        if any(source == folder or source.startswith(f"{folder}/") for source in used)
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -12,6 +12,7 @@ from functools import cache, partial
 from mvenv.diagnose.absence import tell_missing
 from mvenv.diagnose.bytecode import examine_bytecode
 from mvenv.diagnose.claims import claims_of
+from mvenv.diagnose.compiled import CompiledLook
 from mvenv.diagnose.drift import Drift, find_drift
 from mvenv.diagnose.environment import examine_surroundings, is_bare
 from mvenv.diagnose.expected import generated_rows, ownership
@@ -19,6 +20,7 @@ from mvenv.diagnose.files import FilesLook, Grove
 from mvenv.diagnose.judging import Judge
 from mvenv.diagnose.model import Examination, Finding, HealClass, Level, Scrubbed
 from mvenv.diagnose.reading import FOLDER_FLAGS
+from mvenv.diagnose.scanning import Sure
 from mvenv.diagnose.scrub import load_scrub, scrub
 from mvenv.diagnose.stamps import load_stamps
 from mvenv.diagnose.subject import Subject
@@ -90,16 +92,19 @@ class _Look:
         )
         findings += _strangers(subject, look, claims)
         findings += examine_surroundings(subject, root)
+        compiled = look.compiled
+        if self.plan.bytecode is not None:
+            compiled.look(root, self.plan.bytecode)
         if look.whole:
-            shipped = self._shipped(look)
+            shipped = self._shipped(look) | compiled.settled
             findings += examine_bytecode(subject, root, look.bytecode, shipped)
         scrubbed = self._scrub(look, scrub_seconds)
         judge = look.judge
         findings += _unlinkable(subject, judge.unlinkable)
         return Examination(
-            findings=(*findings, *_grouped(judge.findings)),
-            checked=look.checked,
-            rehashed=judge.rehashed,
+            findings=(*findings, *compiled.findings, *_grouped(judge.findings)),
+            checked=look.checked + len(compiled.settled),
+            rehashed=judge.rehashed + len(compiled.settled) * look.whole,
             bytes_hashed=judge.bytes_hashed,
             touched=tuple(judge.touched),
             scrubbed=scrubbed,
@@ -113,6 +118,8 @@ class _Look:
         receipt = subject.receipt
         owned = ownership(subject, self.plan)
         edits = receipt.edits if receipt else ()
+        owner, whole = os.fstat(self.root).st_uid, self.level is Level.FULL
+        sure = Sure(owner, owned.hard_links, whole)
         return FilesLook(
             owned=owned,
             grove=Grove.grow(self.plan, rows),
@@ -120,12 +127,13 @@ class _Look:
                 subject=subject,
                 users=cache(partial(_users, subject)),
                 hard_links=owned.hard_links,
-                owner=os.fstat(self.root).st_uid,
+                owner=owner,
                 stamps=load_stamps(subject.place),
                 changed=frozenset(drift.changed | set(edits)),
                 claimed=claims.of,
             ),
-            whole=self.level is Level.FULL,
+            whole=whole,
+            compiled=CompiledLook(subject=subject, sure=sure),
         )
 
     def _shipped(self, look: FilesLook) -> frozenset[str]:

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from mvenv.diagnose.compiled import CompiledLook
 from mvenv.diagnose.expected import Ownership
 from mvenv.diagnose.judging import Judge, reason_of
 from mvenv.diagnose.model import Expected, Finding, HealClass
@@ -98,6 +99,8 @@ class FilesLook:
     judge: Judge
     whole: bool
     """Hash every file."""
+    compiled: CompiledLook
+    """The look at the plan's bytecode."""
     checked: int = 0
     missing: list[Expected] = field(default_factory=list)
     strangers: list[Stranger] = field(default_factory=list)
@@ -253,6 +256,10 @@ class FilesLook:
 
     def look_at(self, root: int, folder: str, one: FileLink | Generated) -> None:
         """Hash one file; what is not there is another look's business."""
+        if isinstance(one, FileLink) and folder in self.compiled.files:
+            self.judge.bytes_hashed += self.compiled.look_at(root, folder, one)
+            self.judge.rehashed += 1
+            return
         expected = self.expected_of(folder, one)
         name = expected.path.rpartition("/")[2]
         with contextlib.suppress(OSError), opened(root, folder) as inside:

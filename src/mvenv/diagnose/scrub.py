@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,14 @@ def scrub(look: FilesLook, root: int, known: Scrubbed, seconds: float) -> Scrubb
 
 
 def _total(look: FilesLook) -> int:
-    return sum(len(files) for files in look.grove.files.values())
+    return sum(len(files) for _, files in _folders(look))
+
+
+def _folders(
+    look: FilesLook,
+) -> Iterator[tuple[str, Mapping[str, FileLink | Generated]]]:
+    yield from look.grove.files.items()
+    yield from look.compiled.files.items()
 
 
 def _from(look: FilesLook, start: int) -> Iterator[tuple[str, FileLink | Generated]]:
@@ -70,7 +77,7 @@ def _from(look: FilesLook, start: int) -> Iterator[tuple[str, FileLink | Generat
     start = start % total if total else 0
 
     def each() -> Iterator[tuple[str, FileLink | Generated]]:
-        for folder, files in look.grove.files.items():
+        for folder, files in _folders(look):
             for one in files.values():
                 yield folder, one
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mvenv.diagnose.entries import Count, EntryLook
 from mvenv.diagnose.model import Examination, Finding, HealClass, Level
+from mvenv.diagnose.stored_bytecode import examine_stored_bytecode
 from mvenv.diagnose.twins import Twins
 from mvenv.diagnose.users import Users
 from mvenv.hashes import digest_bytes, quick_digest
@@ -65,6 +66,8 @@ def examine_store(
             count.rehashed += vouched if level is Level.FULL else 0
             if not vouched:
                 look.look()
+            tags = twins.tags_of(key) if twins and vouched else ()
+            count.findings += examine_stored_bytecode(layout, key, level, known=tags)
         if whole:
             count.findings += _aliens(layout)
         count.findings += _leftovers(layout)

@@ -19,10 +19,11 @@ from mvenv.diagnose.model import Examination
 from mvenv.diagnose.reading import has_content
 from mvenv.diagnose.subject import Subject
 from mvenv.link.modes import LinkMode
-from mvenv.link.tree import FileLink
+from mvenv.link.tree import FileLink, FolderLinks
+from mvenv.plan.model import PlannedBytecode
 from mvenv.store.durability import boot_id
 from mvenv.store.layout import StoreKey
-from mvenv.store.names import ENTRY_NAMES, MANIFEST, SYNCED, TREE
+from mvenv.store.names import BYTECODE, ENTRY_NAMES, MANIFEST, SYNCED, TREE
 from mvenv.store.seen import folders_of, is_as_seen
 from mvenv.wheels.manifest import ManifestFile, manifest_facts
 
@@ -43,6 +44,10 @@ class _Known:
     )
     """By folder of the tree: where in the environment files of it are, and which."""
     rest: dict[str, dict[str, ManifestFile]] = field(default_factory=dict)
+
+    compiled: list[FolderLinks] = field(default_factory=list)
+    """Its bytecode, for one tag."""
+    tag: str = ""
 
     def paths(self) -> Iterator[str]:
         """Yield the paths of all files in the wheel's tree."""
@@ -111,6 +116,35 @@ class Twins:
                 folder = group.source[len(tree) + 1 :]
                 inside = trees[tree].folders.setdefault(folder, [])
                 inside.append((group.target, group.files))
+
+        if plan.bytecode is not None:
+            self._learn_bytecode(plan.bytecode, trees)
+
+    @staticmethod
+    def _learn_bytecode(bytecode: PlannedBytecode, trees: dict[str, _Known]) -> None:
+        by_root = {
+            tree.removesuffix(f"/{TREE}"): known for tree, known in trees.items()
+        }
+        for group in bytecode.links:
+            root = group.source.partition(f"/{BYTECODE}/{bytecode.tag}/{TREE}")[0]
+            if root in by_root:
+                by_root[root].compiled.append(group)
+                by_root[root].tag = bytecode.tag
+
+    def tags_of(self, key: StoreKey) -> tuple[str, ...]:
+        """Return the tags whose bytecode is as the environment's plan has it."""
+        known = self._known.get(key)
+        if known is None or not known.compiled:
+            return ()
+        try:
+            right = all(
+                self._right_inode(f"{group.source}/{file.source}", file) is not None
+                for group in known.compiled
+                for file in group.files
+            )
+        except OSError:
+            return ()
+        return (known.tag,) if right else ()
 
     def vouch_for(self, key: StoreKey, root: Path) -> int:
         """Return how many files an entry has, all right by what ``stat`` can see.

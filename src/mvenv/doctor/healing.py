@@ -100,7 +100,7 @@ class Healing:
         if finding.heal is HealClass.FIX:
             full = " --full" if finding.code == "F09" else ""
             return f"`mvenv doctor{full} --fix` heals it, and keeps the present bytes"
-        full = " --full" if finding.code == "F16" else ""
+        full = " --full" if finding.code in {"F16", "F18"} else ""
         return f"`mvenv doctor{full}` heals it"
 
     def _refined(self, finding: Finding) -> Finding:

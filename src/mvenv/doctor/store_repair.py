@@ -255,7 +255,18 @@ def _key(finding: Finding) -> StoreKey:
     return finding.wheel
 
 
+def _bytecode(finding: Finding, means: Means) -> Repair:
+    tag = (finding.path or "").rpartition("/")[2]
+
+    def drop() -> None:
+        means.store.drop_bytecode(_key(finding), tag)
+
+    words = "taken out: it is compiled anew where it is next needed"
+    return Repair(finding=finding, words=words, act=drop)
+
+
 _BY_CODE: dict[str, Callable[[Finding, Means], Repair]] = {
+    "F18": _bytecode,
     "F40": _absent_entry,
     "F42": _swept,
     "F43": _mark_flushed,

@@ -74,6 +74,9 @@ class Asked:
     seed: bool
     choices: dict[str, Any]
     """Groups and extras, as `selection.GroupOptions` has them."""
+    bytecode: str = "none"
+    """As `mvenv.env.compiled.Bytecode` has it; environments that were made before
+    there was any have none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

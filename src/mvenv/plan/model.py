@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mvenv.env.receipt import Installed
 from mvenv.link.tree import FolderLinks
 from mvenv.store.layout import StoreKey
-from mvenv.store.names import TREE
+from mvenv.store.names import BYTECODE, TREE
 from mvenv.wheels.manifest import ManifestFile
 
 if TYPE_CHECKING:  # a plan that is read needs none of what planning does
@@ -20,6 +21,7 @@ __all__ = [
     "Conflict",
     "LiftedFile",
     "Plan",
+    "PlannedBytecode",
     "PlannedFile",
     "PlannedRecord",
     "PlannedScript",
@@ -92,6 +94,29 @@ class PlannedRecord(NamedTuple):
     """Paths of scripts, below the environment."""
 
 
+class PlannedBytecode(NamedTuple):
+    """What was compiled from the files of a plan, for one tag of interpreters.
+
+    It is worth nothing: where it is missing or other, Python makes its own.
+    """
+
+    tag: str
+    """As in the names of bytecode, like ``cpython-312`` (PEP 3147)."""
+    links: tuple[FolderLinks, ...]
+
+    def folders(self) -> Iterator[str]:
+        """Yield the folders that it goes to; their parents are the plan's."""
+        return iter(dict.fromkeys(group.target for group in self.links))
+
+    def paths(self) -> Iterator[str]:
+        """Yield the path of each file."""
+        return (
+            f"{group.target}/{file.target}"
+            for group in self.links
+            for file in group.files
+        )
+
+
 class PlannedWheel(NamedTuple):
     """One wheel that files come from."""
 
@@ -109,6 +134,10 @@ class PlannedWheel(NamedTuple):
     def tree(self) -> str:
         """Return the folder of its files."""
         return f"{self.root}/{TREE}"
+
+    def bytecode(self, tag: str) -> str:
+        """Return the folder of what was compiled from its files."""
+        return f"{self.root}/{BYTECODE}/{tag}/{TREE}"
 
 
 class Conflict(NamedTuple):
@@ -134,6 +163,7 @@ class Plan:
     conflicts: tuple[Conflict, ...]
     distributions: tuple[Installed, ...]
     wheels: tuple[PlannedWheel, ...]
+    bytecode: PlannedBytecode | None = None
 
     def paths(self) -> frozenset[str]:
         """Return every path that the plan makes."""
@@ -149,5 +179,7 @@ class Plan:
                 (file.path for file in self.files),
                 (script.path for script in self.scripts),
                 (record.path for record in self.records),
+                () if self.bytecode is None else self.bytecode.folders(),
+                () if self.bytecode is None else self.bytecode.paths(),
             )
         )

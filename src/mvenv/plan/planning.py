@@ -14,6 +14,7 @@ from mvenv.env.receipt import FOLDER, Installed
 from mvenv.errors import MvenvError, PlanConflict, SeveralErrors
 from mvenv.hashes import digest_bytes
 from mvenv.link.tree import FileLink, FolderLinks
+from mvenv.plan.compiled import AvailableBytecode, CompiledFiles, plan_bytecode
 from mvenv.plan.model import (
     Conflict,
     Plan,
@@ -62,12 +63,14 @@ def make_plan(
     *,
     reserved: frozenset[str],
     aliases: Mapping[str, str],
+    bytecode: AvailableBytecode | None = None,
 ) -> Plan:
     """Return the plan that installs ``distributions``, in the lockfile's order.
 
     Where two ship one path with different content the later wins, and the plan says
     so. ``reserved`` are the bare environment's own paths,
-    ``aliases`` its links to folders (``lib64``) and what they point to.
+    ``aliases`` its links to folders (``lib64``) and what they point to;
+    ``bytecode`` is what was compiled for the interpreter.
     `PlanConflict` where no order could meet all wishes.
     """
     claims: list[_Claim] = []
@@ -80,7 +83,13 @@ def make_plan(
         installed.append(_installed(one, site))
     winners, conflicts = _settle(claims, distributions)
     folders = _parents(winners)
-    records = _records(claims, winners, distributions, sites)
+    compiled = plan_bytecode(
+        ((claim.owner, claim.path, claim.link) for claim in winners.values()),
+        distributions,
+        bytecode,
+        taken=winners,
+    )
+    records = _records(claims, winners, distributions, sites, compiled)
     taken = reserved.union(record.path for record in records)
     _check(winners, folders, distributions, taken)
     return Plan(
@@ -93,6 +102,7 @@ def make_plan(
         conflicts=conflicts,
         distributions=tuple(installed),
         wheels=tuple(_wheels(winners.values(), distributions)),
+        bytecode=compiled.planned if compiled else None,
     )
 
 
@@ -314,6 +324,7 @@ def _records(
     winners: dict[str, _Claim],
     distributions: Sequence[Provided],
     sites: Sequence[str],
+    compiled: CompiledFiles | None,
 ) -> tuple[PlannedRecord, ...]:
     """Return a RECORD for each distribution: true for what will really be there.
 
@@ -329,6 +340,8 @@ def _records(
             site = sites[claim.owner]
             row = record_row(claim.path, winner.sha256, winner.size, site)
             rows[claim.owner].append(row)
+    for owner, path, sha256, size in compiled.rows if compiled else ():
+        rows[owner].append(record_row(path, sha256, size, sites[owner]))
     records = []
     for owner, one in enumerate(distributions):
         site = sites[owner]

@@ -15,11 +15,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from mvenv.env.compiled import CACHE
 from mvenv.env.receipt import Installed
 from mvenv.link.tree import FileLink, FolderLinks
 from mvenv.plan.model import (
     Conflict,
     Plan,
+    PlannedBytecode,
     PlannedFile,
     PlannedRecord,
     PlannedScript,
@@ -34,6 +36,7 @@ __all__ = ["load_plan", "seal_plan"]
 _KIND = "plan"
 _FORMAT = 1
 _PROGRAM = re.compile(r"python[0-9.]*t?")
+_TAG = re.compile(r"[a-z]+-?[0-9]+[a-z]*")
 _SHA256 = 64
 _XXH3 = 32
 _PRIVATE = 1
@@ -42,7 +45,8 @@ _EXECUTABLE = 2
 
 def seal_plan(plan: Plan) -> bytes:
     """Return the plan as a record; equal plans give equal bytes."""
-    value = {
+    trees = [wheel.tree for wheel in plan.wheels]
+    value: dict[str, Any] = {
         "wheels": [
             [one.key, one.filename, one.shared, [list(file) for file in one.rest]]
             for one in plan.wheels
@@ -51,8 +55,8 @@ def seal_plan(plan: Plan) -> bytes:
             [getattr(one, name) for name in _INSTALLED] for one in plan.distributions
         ],
         "folders": plan.folders,
-        "links": _columns(plan.links, plan.wheels),
-        "late_links": _columns(plan.late_links, plan.wheels),
+        "links": _columns(plan.links, trees),
+        "late_links": _columns(plan.late_links, trees),
         "files": [
             [path, content.decode("latin-1"), executable]
             for path, content, executable in plan.files
@@ -69,6 +73,10 @@ def seal_plan(plan: Plan) -> bytes:
         "records": plan.records,
         "conflicts": plan.conflicts,
     }
+    if plan.bytecode is not None:
+        tag, links = plan.bytecode
+        trees = [wheel.bytecode(tag) for wheel in plan.wheels]
+        value["bytecode"] = {"tag": tag, **_columns(links, trees)}
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return seal_record(_KIND, _FORMAT, text.encode("utf-8", "surrogateescape"))
 
@@ -76,10 +84,8 @@ def seal_plan(plan: Plan) -> bytes:
 _INSTALLED = tuple(Installed.__slots__)
 
 
-def _columns(
-    folders: Sequence[FolderLinks], wheels: Sequence[PlannedWheel]
-) -> dict[str, Any]:
-    trees = {wheel.tree: number for number, wheel in enumerate(wheels)}
+def _columns(folders: Sequence[FolderLinks], sources: Sequence[str]) -> dict[str, Any]:
+    trees = {tree: number for number, tree in enumerate(sources)}
     files = [file for folder in folders for file in folder.files]
     return {
         "folders": [
@@ -126,10 +132,11 @@ def load_plan(content: bytes, layout: StoreLayout) -> Plan | None:
 
 def _load(value: Mapping[str, Any], layout: StoreLayout) -> Plan:
     wheels = tuple(_wheels(value["wheels"], layout))
+    trees = [wheel.tree for wheel in wheels]
     plan = Plan(
         folders=_below(value["folders"]),
-        links=tuple(_folders(value["links"], wheels)),
-        late_links=tuple(_folders(value["late_links"], wheels)),
+        links=tuple(_folders(value["links"], trees)),
+        late_links=tuple(_folders(value["late_links"], trees)),
         files=tuple(
             PlannedFile(_inside(path), content.encode("latin-1"), bool(executable))
             for path, content, executable in value["files"]
@@ -161,6 +168,7 @@ def _load(value: Mapping[str, Any], layout: StoreLayout) -> Plan:
             for one in value["distributions"]
         ),
         wheels=wheels,
+        bytecode=_bytecode(value.get("bytecode"), wheels),
     )
     for one in plan.distributions:
         _inside(one.dist_info)
@@ -186,12 +194,23 @@ def _checked_key(key: str) -> StoreKey:
         raise ValueError(key) from error
 
 
-def _folders(
-    columns: Mapping[str, Any], wheels: Sequence[PlannedWheel]
-) -> Iterator[FolderLinks]:
+def _bytecode(
+    value: Mapping[str, Any] | None, wheels: Sequence[PlannedWheel]
+) -> PlannedBytecode | None:
+    if value is None:
+        return None
+    tag = str(value["tag"])
+    if not _TAG.fullmatch(tag):
+        raise ValueError(f"`{tag}` is no tag of bytecode")
+    links = tuple(_folders(value, [wheel.bytecode(tag) for wheel in wheels]))
+    if not all(link.target.rpartition("/")[2] == CACHE for link in links):
+        raise ValueError("bytecode outside of its folders")
+    return PlannedBytecode(tag, links)
+
+
+def _folders(columns: Mapping[str, Any], trees: Sequence[str]) -> Iterator[FolderLinks]:
     rows = columns["folders"]
     _check_inside([path for _, source, target, _ in rows for path in (source, target)])
-    trees = [wheel.tree for wheel in wheels]
     files = _files(columns)
     for number, source, target, count in rows:
         tree = trees[number]

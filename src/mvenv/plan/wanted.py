@@ -11,10 +11,10 @@ from mvenv.env.receipt import Generated
 from mvenv.env.scripts import compose_script
 from mvenv.hashes import digest_bytes
 from mvenv.link.tree import FolderLinks
-from mvenv.plan.model import Plan
+from mvenv.plan.model import Plan, PlannedBytecode
 from mvenv.wheels.record import record_row
 
-__all__ = ["WantedFile", "wanted_files"]
+__all__ = ["WantedFile", "wanted_bytecode", "wanted_files"]
 
 _EXECUTABLE, _PLAIN = 0o755, 0o644
 
@@ -87,6 +87,12 @@ def _owner(source: str, trees: Mapping[str, str | None]) -> str | None:
     while tree not in trees and tree:
         tree = tree.rpartition("/")[0]
     return trees.get(tree)
+
+
+def wanted_bytecode(bytecode: PlannedBytecode) -> Iterator[WantedFile]:
+    """Yield what a plan's bytecode is to be, where there is to be any."""
+    for folder in bytecode.links:
+        yield from _of_folder(folder, None, late=False)
 
 
 def _of_folder(

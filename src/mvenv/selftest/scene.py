@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvenv.create import CreateRequest, create
+from mvenv.env.compiled import Bytecode
 from mvenv.env.receipt import PLAN, Receipt, read_receipt
 from mvenv.errors import EnvironmentFault
 from mvenv.fetch.settings import FetchSettings
@@ -190,6 +191,7 @@ class Scene:
             policy=self.policy,
             require_link=False,
             seed=False,
+            bytecode=Bytecode.NONE,
             prompt=None,
             system_site_packages=False,
             clear=clear,

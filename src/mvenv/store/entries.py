@@ -15,7 +15,7 @@ from mvenv.errors import DamagedEntry
 from mvenv.hashes import CHUNK, digest_file
 from mvenv.store.durability import boot_id
 from mvenv.store.layout import StoreKey, StoreLayout
-from mvenv.store.names import MANIFEST, SYNCED, TREE
+from mvenv.store.names import BYTECODE, MANIFEST, SYNCED, TREE
 from mvenv.store.runs import RunFolder, discard
 from mvenv.store.seen import put_down
 from mvenv.wheels.manifest import Manifest, ManifestFile
@@ -26,6 +26,7 @@ __all__ = [
     "StaleWheels",
     "StoredWheel",
     "WheelStore",
+    "stage_manifest",
 ]
 
 
@@ -98,7 +99,9 @@ class WheelStore:
         return wheel.manifest if wheel is not None else None
 
     def _load(self, key: StoreKey) -> StoredWheel | None:
-        root = self.layout.entry(key)
+        return self._load_from(self.layout.entry(key), key)
+
+    def _load_from(self, root: Path, key: StoreKey) -> StoredWheel | None:
         try:
             content = (root / MANIFEST).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -191,10 +194,7 @@ class WheelStore:
             boot_id=boot_id(),
             moment=int(time.time()),
         )
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with open(os.open(root / MANIFEST, flags, 0o444), "wb") as stream:
-            stream.write(manifest.to_bytes())
-        return StoredWheel(key=key, root=root, manifest=manifest)
+        return stage_manifest(root, manifest, key)
 
     def verify(self, wheel: StoredWheel) -> tuple[FileFault, ...]:
         """Hash every file and return those that are not what the manifest says."""
@@ -228,6 +228,7 @@ class WheelStore:
                 return Mending(usable=False, changed=changed, kept=self._set_aside(key))
             for fault in faults:
                 self._reseal(wheel, fault.file)
+            self._drop_wrong_bytecode(wheel)
             return Mending(usable=True, changed=(), kept=None)
 
     def _reseal(self, wheel: StoredWheel, file: ManifestFile) -> None:
@@ -240,6 +241,58 @@ class WheelStore:
                 " file system with coarser times?",
                 hint="use another store with `--store`",
             )
+
+    def find_bytecode(self, wheel: StoredWheel, tag: str) -> StoredWheel | None:
+        """Return what was compiled from a wheel, `None` where it cannot be trusted.
+
+        ``tag`` is the interpreters', as in the names of their bytecode (PEP 3147).
+        """
+        compiled = self._load_from(wheel.root / BYTECODE / tag, wheel.key)
+        if compiled is None or self._is_durable(compiled):
+            return compiled
+        if self.verify(compiled):
+            return None
+        self.mark_synced(compiled)
+        return compiled
+
+    def admit_bytecode(
+        self, wheel: StoredWheel, tag: str, staged: StoredWheel
+    ) -> StoredWheel:
+        """Take in what was compiled from a wheel, in place of what cannot be trusted.
+
+        Who comes second gets that of who came first. `StaleWheels` where the wheel is
+        not the one any more that it was compiled from.
+        """
+        with self.locked(wheel.key):
+            now = self._load(wheel.key)
+            if now is None or now.manifest != wheel.manifest:
+                raise StaleWheels(frozenset({wheel.key}))
+            present = self.find_bytecode(wheel, tag)
+            if present is not None:
+                return present
+            final = wheel.root / BYTECODE / tag
+            if os.path.lexists(final):
+                discard(self.layout, final)
+            final.parent.mkdir(mode=0o755, exist_ok=True)
+            os.rename(staged.root, final)
+            return StoredWheel(key=wheel.key, root=final, manifest=staged.manifest)
+
+    def drop_bytecode(self, key: StoreKey, tag: str) -> None:
+        """Take out what was compiled from a wheel: it can be compiled again."""
+        with self.locked(key):
+            root = self.layout.entry(key) / BYTECODE / tag
+            if os.path.lexists(root):
+                discard(self.layout, root)
+
+    def _drop_wrong_bytecode(self, wheel: StoredWheel) -> None:
+        tags: list[str] = []
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            tags = os.listdir(wheel.root / BYTECODE)
+        for tag in tags:
+            root = wheel.root / BYTECODE / tag
+            compiled = self._load_from(root, wheel.key)
+            if compiled is None or self.verify(compiled):
+                discard(self.layout, root)
 
     def take_out(self, key: StoreKey) -> Path | None:
         """Take an entry out, damaged or not; return where its changed files are now."""
@@ -293,6 +346,14 @@ class WheelStore:
             copy.chmod(file.mode)
             os.utime(copy, ns=(file.mtime_ns, file.mtime_ns))
             os.replace(copy, place)
+
+
+def stage_manifest(root: Path, manifest: Manifest, key: StoreKey) -> StoredWheel:
+    """Put the manifest beside a tree that nobody shares yet."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with open(os.open(root / MANIFEST, flags, 0o444), "wb") as stream:
+        stream.write(manifest.to_bytes())
+    return StoredWheel(key=key, root=root, manifest=manifest)
 
 
 def _files_below(tree: Path) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BYTECODE",
     "ENTRY_NAMES",
     "IMPORTED",
     "MANIFEST",
@@ -12,6 +13,8 @@ __all__ = [
     "TREE",
 ]
 
+BYTECODE = "bytecode"
+"""A folder for each tag of interpreters (PEP 3147), each laid out like an entry."""
 IMPORTED = "imported"
 """There where an entry came in an archive: that its files are those of its manifest
 is proven, and not that the manifest is the wheel's."""
@@ -22,5 +25,5 @@ SEEN = "seen"
 """A memory for quick looks: see `mvenv.store.seen`."""
 SYNCED = "synced"
 TREE = "tree"
-ENTRY_NAMES = frozenset({IMPORTED, MANIFEST, REBUILT, SEEN, SYNCED, TREE, "bytecode"})
+ENTRY_NAMES = frozenset({BYTECODE, IMPORTED, MANIFEST, REBUILT, SEEN, SYNCED, TREE})
 """All that an entry can have."""

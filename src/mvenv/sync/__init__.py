@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from mvenv.apply.present import Before, next_plan, receipt_of, still_edited, stored_put
 from mvenv.ensure import Builder, Ensured, ensure
+from mvenv.ensure.bytecode import Compiled, ensure_bytecode, shared_wheels
 from mvenv.env.clearing import check_apart
+from mvenv.env.compiled import Bytecode
 from mvenv.env.generations import is_tidy
 from mvenv.env.receipt import Receipt
 from mvenv.env.seeds import pip_wheel
@@ -22,6 +24,7 @@ from mvenv.hashes import digest_bytes
 from mvenv.interpreters import find_interpreter, inspect_interpreter
 from mvenv.lockfiles import read_lockfile
 from mvenv.locking import lock_folder
+from mvenv.plan.compiled import AvailableBytecode
 from mvenv.plan.local import with_known_wheels
 from mvenv.plan.model import Plan
 from mvenv.plan.planning import make_plan
@@ -224,13 +227,27 @@ class _Syncing:
                     builder=builder,
                     reporter=self.reporter,
                 )
+                compiled = ensure_bytecode(
+                    shared_wheels(ensured.distributions),
+                    self.target,
+                    how=Bytecode(self.receipt.asked.bytecode),
+                    store=store,
+                    run=run,
+                    reporter=self.reporter,
+                )
+                ensured.new += compiled.new
                 _flush(ensured, store)
-                return self._change(ensured, store, run, started)
+                return self._change(ensured, compiled, store, run, started)
 
             return until_sound(attempt, store, self.reporter)
 
     def _change(
-        self, ensured: Ensured, store: WheelStore, run: RunFolder, started: float
+        self,
+        ensured: Ensured,
+        compiled: Compiled,
+        store: WheelStore,
+        run: RunFolder,
+        started: float,
     ) -> Synced:
         with lock_folder(self.state.place, exclusive=True):
             # Another may have changed it since we looked.
@@ -248,6 +265,7 @@ class _Syncing:
                 self.target.scheme,
                 reserved=work.bare.paths(),
                 aliases=work.bare.folder_links(),
+                bytecode=AvailableBytecode(self.target.cache_tag, compiled.by_wheel),
             )
             plan = self._settled(fresh, work)
             record = seal_plan(plan)
@@ -260,7 +278,9 @@ class _Syncing:
             outcome = work.bring_to(
                 _with_sources(work.wanted(plan, work.now), work, plan, fresh),
                 Destination(
-                    receipt=self._new(work.now, plan, sha256, private), record=record
+                    receipt=self._new(work.now, plan, sha256, private),
+                    record=record,
+                    bytecode=plan.bytecode,
                 ),
                 before=before,
                 journal=journal,

@@ -8,6 +8,7 @@ killed leaves the old or the new bytes under each name, and a journal to go on f
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mvenv.apply.changing import Changer
-from mvenv.apply.present import rescue_folder
+from mvenv.apply.present import rescue_folder, stored_put
 from mvenv.env.generations import (
     FILES,
     GENERATIONS,
@@ -41,6 +42,8 @@ from mvenv.plan.changes import (
     Rescue,
     SetAside,
 )
+from mvenv.plan.model import PlannedBytecode
+from mvenv.plan.wanted import WantedFile, wanted_bytecode
 from mvenv.store.layout import StoreLayout
 from mvenv.store.plans import keep_plan
 from mvenv.sync.difference import Difference, Keeping, Step
@@ -62,6 +65,8 @@ class Destination:
     """What is in no plan: path and sha256."""
     undoes: bool = False
     """It is what was there before a change that is under way."""
+    bytecode: PlannedBytecode | None = None
+    """What is put beside the sources where Python has made none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +115,7 @@ def bring(
     try:
         journal = work.keep(journal, layout)
         work.change()
+        work.share_bytecode()
         return work.make_known(journal, register)
     except MvenvError as error:
         _tell(error, place)
@@ -221,6 +227,18 @@ class _Bringing:
         for folder in found.folders:
             make(RemoveFolder(folder))
 
+    def share_bytecode(self) -> None:
+        """Put bytecode where there is none; it is worth nothing, so it never fails."""
+        bytecode = self._destination.bytecode
+        if bytecode is None:
+            return
+        shares = LinkMode.HARDLINK in self._choice.modes
+        for wanted in _missing(self._place, bytecode):
+            put = stored_put(wanted)
+            if put is not None:
+                with contextlib.suppress(MvenvError):
+                    self._changer.make(put._replace(link=put.link and shares))
+
     def _put(self, step: Step) -> None:
         put = self._puts[step.path]
         if put.proof is Proof.STAMP and LinkMode.HARDLINK not in self._choice.modes:
@@ -265,6 +283,33 @@ class _Bringing:
             rescued=dict(self._changer.rescued),
             linked_bytes=sum(put.size for put in puts if put.content is None),
         )
+
+
+def _missing(place: Path, bytecode: PlannedBytecode) -> Iterator[WantedFile]:
+    """Yield the bytecode that is not there as it came, beside a source that is."""
+    end = f".{bytecode.tag}.pyc"
+    folder, beside = "", frozenset[str]()
+    for wanted in wanted_bytecode(bytecode):
+        here, _, name = wanted.path.rpartition("/")
+        if here != folder:
+            folder = here
+            beside = _names(place / here.rpartition("/")[0])
+        if f"{name.removesuffix(end)}.py" in beside and not _is_there(place, wanted):
+            yield wanted
+
+
+def _is_there(place: Path, wanted: WantedFile) -> bool:
+    try:
+        return wanted.is_met_by(os.lstat(f"{place}/{wanted.path}"))
+    except OSError:
+        return False
+
+
+def _names(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:
+        return frozenset()
 
 
 def _next_number(place: Path) -> int:

@@ -126,6 +126,7 @@ class _Back:
                 ),
                 record=was.record,
                 back_to=number,
+                bytecode=was.plan.bytecode,
                 added=tuple((one.path, one.sha256) for one in aim.other),
             ),
             before=before,

@@ -154,6 +154,7 @@ class Work:
                 receipt=as_before(before.receipt, self.now),
                 record=before.record,
                 undoes=True,
+                bytecode=before.plan.bytecode,
             ),
             before=replace(before, plan=half or before.plan),
             journal=journal,

@@ -1,0 +1,80 @@
+"""Look at what was compiled from a stored wheel."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Container, Iterator
+from pathlib import Path
+
+from mvenv.diagnose.model import Finding, HealClass, Level
+from mvenv.diagnose.reading import has_content
+from mvenv.store.durability import boot_id
+from mvenv.store.layout import StoreKey, StoreLayout
+from mvenv.store.names import BYTECODE, MANIFEST, SYNCED, TREE
+from mvenv.wheels.manifest import Manifest, ManifestFile
+
+__all__ = ["examine_stored_bytecode"]
+
+
+def examine_stored_bytecode(
+    layout: StoreLayout, key: StoreKey, level: Level, *, known: Container[str]
+) -> Iterator[Finding]:
+    """Yield the tags whose bytecode is not what was compiled; it can be made again.
+
+    ``known`` are tags of which each file was found right already.
+    """
+    folder = layout.entry(key) / BYTECODE
+    try:
+        tags = sorted(os.listdir(folder))
+    except OSError:
+        return
+    for tag in tags:
+        if tag in known:
+            continue
+        detail = _what_is_wrong(folder / tag, key, level)
+        if detail is not None:
+            below = folder.relative_to(layout.root).as_posix()
+            yield Finding(
+                code="F18",
+                where=layout.root,
+                heal=HealClass.PLAIN,
+                detail=detail,
+                path=f"{below}/{tag}",
+                distribution=None,
+                wheel=key,
+            )
+
+
+def _what_is_wrong(root: Path, key: StoreKey, level: Level) -> str | None:
+    try:
+        manifest = Manifest.from_bytes((root / MANIFEST).read_bytes())
+    except OSError:
+        manifest = None
+    if manifest is None or manifest.sha256 != key:
+        return "has no manifest that can be read"
+    this_boot = boot_id()
+    flushed = (this_boot and manifest.boot_id == this_boot) or (root / SYNCED).exists()
+    whole = level is Level.FULL or not flushed
+    wrong = [
+        file.path
+        for file in manifest.files
+        if not _is_right(root / TREE / file.path, file, whole=whole)
+    ]
+    if not wrong:
+        return None
+    more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    return f"`{wrong[0]}`{more} is not what was compiled"
+
+
+def _is_right(path: Path, file: ManifestFile, *, whole: bool) -> bool:
+    try:
+        seen = path.lstat()
+        return (
+            seen.st_size == file.size
+            and seen.st_mtime_ns == file.mtime_ns
+            and seen.st_mode == stat.S_IFREG | file.mode
+            and (not whole or has_content(str(path), file))
+        )
+    except OSError:
+        return False
