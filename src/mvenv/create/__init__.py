@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -233,6 +233,8 @@ class _Making:
     skeleton: Skeleton
     lockfile: Lockfile | None
     """As far as it was read already."""
+    said: list[str] = field(default_factory=list)
+    """Warnings that the user has read."""
 
     def make(self) -> tuple[Application, Decision, Applied]:
         """Decide, and apply; anew where stored wheels turn out to be changed."""
@@ -243,6 +245,7 @@ class _Making:
         decider = None
         if known is not None:
             self._check_disposable(known.needed)
+            self._warn(known.warnings)
         else:
             decider = self._decider()
         with using(layout), RunFolder(layout) as run:
@@ -255,8 +258,8 @@ class _Making:
                     decision = decider.decide(store, run)
                 application = self._application(decision, store, run)
                 applied = application.carry_out()
-                if decider and question and not decider.warnings:
-                    remember(question, decision, decider.lockfile.inputs)
+                if decider and question:
+                    remember(question, decision, decider.lockfile.digests)
                 return application, decision, applied
 
             return until_sound(attempt, store, self.reporter)
@@ -280,9 +283,15 @@ class _Making:
             reporter=self.reporter,
         )
         self._check_disposable(decider.needed, decider.lockfile.inputs)
-        for warning in decider.warnings:
-            self.reporter.warn(warning)
+        self._warn(decider.warnings)
         return decider
+
+    def _warn(self, warnings: tuple[str, ...]) -> None:
+        """Say each once: what was recalled can turn out to be stale."""
+        for warning in warnings:
+            if warning not in self.said:
+                self.said.append(warning)
+                self.reporter.warn(warning)
 
     def _check_disposable(
         self, needed: tuple[Needed, ...], inputs: tuple[Path, ...] | None = None

@@ -89,6 +89,7 @@ class Decider:
             sha256=digest_bytes(record).sha256,
             lockfile_sha256=self.lockfile.sha256,
             needed=self.needed,
+            warnings=self.warnings,
             new=(*ensured.new, *compiled.new),
             lasting=compiled.whole,
             fetched=ensured.fetched,

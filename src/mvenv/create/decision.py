@@ -51,6 +51,8 @@ class Decision:
     lockfile_sha256: str
     needed: tuple[Needed, ...] = ()
     """What else the lockfile wants, and an environment must not be made over."""
+    warnings: tuple[str, ...] = ()
+    """What the user is to know of the lockfile, and of what was selected."""
     new: Sequence[StoredWheel] = field(default=())
     """Wheels that were taken into the store now; they are to be flushed."""
     fetched: int = 0

@@ -4,6 +4,9 @@ A plan follows from the bytes of the lockfile and of the project beside it, the
 interpreter, the groups and extras, the places to look in, and this version's rules. So
 it is remembered under a digest of all these, by the name of the record that the store
 keeps of it anyhow.
+
+What comes from a folder is never remembered, the project itself least of all: its back
+end may read any file, or ask a repository for the version, and nobody knows which.
 """
 
 from __future__ import annotations
@@ -11,11 +14,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from mvenv import __version__
-from mvenv.create.decision import Decision, Terms
+from mvenv.create.decision import Decision, Needed, Terms
+from mvenv.env.seeds import seed_identity
 from mvenv.plan.model import Plan, PlannedBytecode
 from mvenv.plan.record import load_plan
 from mvenv.records import load_json, store_json
@@ -25,7 +32,7 @@ from mvenv.store.plans import recall_plan
 __all__ = ["Question", "recall", "remember"]
 
 _KIND = "ready"
-_FORMAT = 1
+_FORMAT = 2
 _PROJECT = "pyproject.toml"
 
 
@@ -38,6 +45,9 @@ class Question:
         project = ""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             project = _sha256(self._project)
+        self.digests = frozenset(
+            {(terms.lockfile, self.lockfile_sha256), (self._project, project)}
+        )
         words = (
             __version__,
             terms.lockfile.name,
@@ -45,7 +55,7 @@ class Question:
             project,
             repr(terms.target),
             repr(terms.groups),
-            repr(terms.seed),
+            repr(seed_identity(terms.target) if terms.seed else None),
             terms.bytecode.value,
             repr(sorted(terms.bare.paths())),
             repr(sorted(terms.bare.folder_links().items())),
@@ -61,14 +71,20 @@ class Question:
         return self.terms.lockfile.parent / _PROJECT
 
     @property
-    def inputs(self) -> tuple[Path, ...]:
-        """Return the files whose bytes are in it, there or not."""
-        return (self.terms.lockfile, self._project)
-
-    @property
     def answer(self) -> Path:
         """Return where its answer is kept."""
         return self.terms.layout.ready / self.sha256
+
+
+class _Answer(NamedTuple):
+    """What is kept of a decision."""
+
+    plan: str
+    """sha256 of its record."""
+    folder: str
+    """Of the lockfile, where what follows speaks of paths beside it; else empty."""
+    needed: tuple[Needed, ...]
+    warnings: tuple[str, ...]
 
 
 def recall(question: Question) -> Decision | None:
@@ -77,14 +93,11 @@ def recall(question: Question) -> Decision | None:
     Ready is a plan whose wheels are in the store, flushed. Their files are checked one
     by one as they are linked.
     """
-    value = load_json(question.answer, _KIND, _FORMAT)
-    try:
-        sha256, needed = str(value[0]), tuple((str(a), str(b)) for a, b in value[1])
-    # Not there, or of another version.
-    except (TypeError, ValueError, IndexError):
+    answer = _read(question.answer)
+    if answer is None or answer.folder not in {"", _folder(question)}:
         return None
     layout = question.terms.layout
-    record = recall_plan(layout, sha256)
+    record = recall_plan(layout, answer.plan)
     plan = load_plan(record, layout) if record is not None else None
     if record is None or plan is None:
         return None
@@ -96,23 +109,77 @@ def recall(question: Question) -> Decision | None:
     return Decision(
         plan=plan,
         record=record,
-        sha256=sha256,
+        sha256=answer.plan,
         lockfile_sha256=question.lockfile_sha256,
-        needed=needed,
+        needed=answer.needed,
+        warnings=answer.warnings,
     )
 
 
-def remember(question: Question, decision: Decision, inputs: Iterable[Path]) -> None:
+def remember(
+    question: Question, decision: Decision, digests: Iterable[tuple[Path, str]]
+) -> None:
     """Keep a decision whose plan is in the store, if the question was all of it.
 
-    ``inputs`` are the files that decided it. What comes from folders can be another
-    thing the next time, and is decided anew; so is what the user was warned of.
+    ``digests`` are the files that decided it, as they were read: one can have been
+    replaced since the question was put. What comes from folders can be another thing
+    the next time, and is decided anew.
     """
-    whole = decision.lasting and set(inputs) <= set(question.inputs)
-    if whole and all(wheel.shared for wheel in decision.plan.wheels):
+    whole = decision.lasting and question.digests.issuperset(digests)
+    if whole and all(one.shared for one in decision.plan.distributions):
+        beside = decision.needed or decision.warnings
+        answer = _Answer(
+            decision.sha256,
+            _folder(question) if beside else "",
+            decision.needed,
+            decision.warnings,
+        )
         with contextlib.suppress(OSError):
-            said = [decision.sha256, decision.needed]
-            store_json(question.answer, _KIND, _FORMAT, said)
+            store_json(question.answer, _KIND, _FORMAT, answer)
+
+
+def _folder(question: Question) -> str:
+    return str(question.terms.lockfile.parent)
+
+
+def _read(path: Path) -> _Answer | None:
+    """Return an answer, or `None`: not there, damaged, or not as we would write it.
+
+    A checksum keeps accidents away, and nothing else.
+    """
+    try:
+        seen = path.lstat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(seen.st_mode) or seen.st_size > _LONGEST:
+        return None
+    value = load_json(path, _KIND, _FORMAT)
+    try:
+        plan, folder, needed, warnings = value
+        answer = _Answer(
+            plan,
+            folder,
+            tuple((what, place) for what, place in needed),
+            tuple(warnings),
+        )
+    except (TypeError, ValueError):
+        return None
+    words: list[Any] = [plan, folder, *answer.warnings]
+    words += [word for pair in answer.needed for word in pair]
+    if all(map(_is_text, words)) and _DIGEST.fullmatch(plan):
+        return answer
+    return None
+
+
+def _is_text(word: Any) -> bool:
+    """Return whether it is text that can be a path; the system knows no NUL in one."""
+    if not isinstance(word, str) or "\0" in word:
+        return False
+    try:
+        os.fsencode(word)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_flushed(plan: Plan, bytecode: PlannedBytecode) -> bool:
@@ -128,3 +195,8 @@ def _is_flushed(plan: Plan, bytecode: PlannedBytecode) -> bool:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_LONGEST = 1 << 20
+"""Bytes; each file beside a lockfile takes some hundred."""

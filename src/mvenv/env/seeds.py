@@ -10,7 +10,7 @@ from pathlib import Path
 from mvenv.errors import InterpreterError
 from mvenv.target import Target
 
-__all__ = ["pip_wheel"]
+__all__ = ["pip_wheel", "seed_identity"]
 
 _WHEEL = re.compile(r"pip-\d[\d.]*-(?:py2\.)?py3-none-any\.whl$")
 _DISTRIBUTION = ("/usr/lib/", "/usr/share/python-wheels")
@@ -34,6 +34,17 @@ def pip_wheel(target: Target) -> Path:
     )
 
 
+def seed_identity(target: Target) -> tuple[str, ...]:
+    """Return what decides which wheel of pip that is, without importing virtualenv."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        carried = version("virtualenv")
+    except PackageNotFoundError:
+        carried = ""
+    return (carried, *sorted(str(wheel) for wheel in _wheels_of(target)))
+
+
 def _embedded(target: Target) -> Path | None:
     from virtualenv.seed.wheels.embed import get_embed_wheel
 
@@ -48,6 +59,11 @@ def _embedded(target: Target) -> Path | None:
 
 
 def _bundled(target: Target) -> Path | None:
+    return max(_wheels_of(target), key=_version, default=None)
+
+
+def _wheels_of(target: Target) -> list[Path]:
+    """Return the wheels of pip that came with an interpreter."""
     folders = [os.path.join(target.stdlib, "ensurepip", "_bundled")]
     system, shared = _DISTRIBUTION
     if target.stdlib.startswith(system):
@@ -56,7 +72,7 @@ def _bundled(target: Target) -> Path | None:
     for folder in folders:
         with contextlib.suppress(OSError):
             found += (one for one in Path(folder).iterdir() if _WHEEL.match(one.name))
-    return max(found, key=_version, default=None)
+    return found
 
 
 def _version(wheel: Path) -> tuple[int, ...]:

@@ -46,10 +46,21 @@ class Lockfile:
     """Those installed when no option chooses others."""
     extras: frozenset[NormalizedName]
     root: RootProject | None
-    inputs: tuple[Path, ...]
-    """Every file whose bytes decided this value: the lock, a pyproject.toml."""
     warnings: tuple[str, ...]
     """What the user should know, like a stale lock."""
     index_names: tuple[tuple[str, str], ...] = ()
     """URLs of indexes with the names the lockfile has for them (Poetry's sources),
     which credentials may go by."""
+    beside: tuple[tuple[Path, str], ...] = ()
+    """What else decided this value, a pyproject.toml, and the sha256 of the bytes that
+    were read; empty where there was no such file."""
+
+    @property
+    def digests(self) -> tuple[tuple[Path, str], ...]:
+        """Return every file that was looked for, and the sha256 of what was read."""
+        return ((self.path, self.sha256), *self.beside)
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Return every file whose bytes decided this value."""
+        return tuple(path for path, digest in self.digests if digest)

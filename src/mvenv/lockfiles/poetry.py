@@ -93,7 +93,8 @@ def read_poetry(path: Path) -> Lockfile:
     document.problems.raise_if_any()
     warnings += _editable_commits(document)
 
-    project = read_project(path.parent / "pyproject.toml")
+    beside = path.absolute().parent / "pyproject.toml"
+    project = read_project(beside)
     if project is not None:
         groups = project.groups
         default_groups = groups - project.optional_groups
@@ -120,7 +121,7 @@ def read_poetry(path: Path) -> Lockfile:
         default_groups=default_groups,
         extras=names,
         root=project.root if project else None,
-        inputs=(path.absolute(), *((project.path.absolute(),) if project else ())),
+        beside=((beside, project.sha256 if project else ""),),
         warnings=tuple(warnings),
         index_names=index_names,
     )

@@ -28,6 +28,8 @@ class Project:
     """A pyproject.toml, as far as it decides what is installed."""
 
     path: Path
+    sha256: str
+    """Of the bytes that were read."""
     root: RootProject | None
     """`None` where it is not a package."""
     groups: frozenset[NormalizedName]
@@ -43,10 +45,12 @@ def read_project(path: Path) -> Project | None:
     """
     if not path.exists():
         return None
-    document = parse_toml(path, read_bytes(path))
+    content = read_bytes(path)
+    document = parse_toml(path, content)
     groups, optional = _read_groups(document)
     project = Project(
         path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
         root=_read_root(document, path),
         groups=frozenset(groups),
         optional_groups=frozenset(optional),

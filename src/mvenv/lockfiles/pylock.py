@@ -68,7 +68,6 @@ def read_pylock(path: Path) -> Lockfile:
         default_groups=default_groups,
         extras=frozenset(pylock.extras or ()),
         root=None,
-        inputs=(path.absolute(),),
         warnings=tuple(warnings),
     )
 

@@ -126,14 +126,14 @@ def load_plan(content: bytes, layout: StoreLayout) -> Plan | None:
         return None
     try:
         return _load(json.loads(payload.decode("utf-8", "surrogateescape")), layout)
-    except (KeyError, TypeError, ValueError, RecursionError, AttributeError):
+    except (LookupError, TypeError, ValueError, RecursionError, AttributeError):
         return None
 
 
 def _load(value: Mapping[str, Any], layout: StoreLayout) -> Plan:
     wheels = tuple(_wheels(value["wheels"], layout))
     trees = [wheel.tree for wheel in wheels]
-    plan = Plan(
+    return Plan(
         folders=_below(value["folders"]),
         links=tuple(_folders(value["links"], trees)),
         late_links=tuple(_folders(value["late_links"], trees)),
@@ -160,19 +160,29 @@ def _load(value: Mapping[str, Any], layout: StoreLayout) -> Plan:
             for path, site, rows, scripts in value["records"]
         ),
         conflicts=tuple(
-            Conflict(path, winner, tuple(losers))
+            Conflict(_text(path), _text(winner), tuple(map(_text, losers)))
             for path, winner, losers in value["conflicts"]
         ),
-        distributions=tuple(
-            Installed(**dict(zip(_INSTALLED, one, strict=True)))
-            for one in value["distributions"]
-        ),
+        distributions=tuple(map(_distribution, value["distributions"])),
         wheels=wheels,
         bytecode=_bytecode(value.get("bytecode"), wheels),
     )
-    for one in plan.distributions:
-        _inside(one.dist_info)
-    return plan
+
+
+def _distribution(row: Sequence[Any]) -> Installed:
+    one = Installed(**dict(zip(_INSTALLED, row, strict=True)))
+    _inside(one.dist_info)
+    for word in (one.name, one.version, one.wheel or "", one.filename or ""):
+        _text(word)
+    if type(one.shared) is not bool:
+        raise ValueError("neither true nor false")
+    return one
+
+
+def _text(word: str) -> str:
+    if not isinstance(word, str):
+        raise TypeError("not text")
+    return word
 
 
 def _wheels(rows: Iterable[Any], layout: StoreLayout) -> Iterator[PlannedWheel]:
@@ -180,6 +190,9 @@ def _wheels(rows: Iterable[Any], layout: StoreLayout) -> Iterator[PlannedWheel]:
         files = tuple(ManifestFile(*row) for row in rest)
         for file in files:
             _inside(file.path)
+            _text(file.sha256 + file.xxh3)
+            if {type(file.size), type(file.mode), type(file.mtime_ns)} != {int}:
+                raise ValueError("not a number")
         wheel = _checked_key(key)
         root = str(layout.entry(wheel))
         yield PlannedWheel(wheel, str(filename), root, bool(shared), files)
@@ -219,8 +232,8 @@ def _folders(columns: Mapping[str, Any], trees: Sequence[str]) -> Iterator[Folde
             target,
             tuple(itertools.islice(files, count)),
         )
-    if next(files, None) is not None:
-        raise ValueError("files without a folder")
+    if sum(count for *_, count in rows) != len(columns["sources"]):
+        raise ValueError("files without a folder, or folders without their files")
 
 
 def _check_inside(paths: Iterable[str]) -> None:
