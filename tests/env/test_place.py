@@ -31,7 +31,7 @@ def _fill(folder: Path, *, clear: bool = False, fingerprint: str = "f1") -> None
     state = observe(folder)
     with open_place(state, clear=clear, fingerprint=fingerprint) as place:
         (place.folder / "pyvenv.cfg").write_text("new")
-        place.commit(frozenset({"pyvenv.cfg"}))
+        place.commit(lambda: frozenset({"pyvenv.cfg"}))
 
 
 def _make_environment(folder: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_folder_that_is_no_environment_is_never_cleared(tmp_path: Path) -> Non
         pytest.raises(EnvironmentExists, match="not a virtual environment"),
         open_place(mounted, clear=True, fingerprint="f1") as place,
     ):
-        place.commit(frozenset())
+        place.commit(frozenset)
 
     assert (tmp_path / "src" / "main.py").read_text() == "precious"
     assert os.listdir(tmp_path) == ["src"]
@@ -133,7 +133,7 @@ def test_what_cannot_be_deleted_of_the_old_one_is_named(tmp_path: Path) -> None:
         with open_place(
             observe(tmp_path / "env"), clear=True, fingerprint="x"
         ) as place:
-            place.commit(frozenset())
+            place.commit(frozenset)
         assert place.leftover is not None
         assert [path.name for path in place.leftover.rglob("stuck")] == ["stuck"]
     finally:

@@ -22,7 +22,7 @@ def _environment(folder: Path, text: str = "old") -> None:
 def _fill(folder: Path) -> None:
     with open_place(observe(folder), clear=False, fingerprint="f1") as place:
         (place.folder / "pyvenv.cfg").write_text("new")
-        place.commit(frozenset({"pyvenv.cfg"}))
+        place.commit(lambda: frozenset({"pyvenv.cfg"}))
 
 
 @pytest.mark.parametrize("now", ["folder", "file", "link"])
@@ -45,7 +45,7 @@ def test_only_what_was_seen_is_replaced(tmp_path: Path, now: str) -> None:
             elsewhere.mkdir()
             (elsewhere / "thesis.txt").write_text("precious")
             env.symlink_to(elsewhere)
-        place.commit(frozenset({"pyvenv.cfg"}))
+        place.commit(lambda: frozenset({"pyvenv.cfg"}))
 
     kept = env if now == "file" else env / "thesis.txt"
     assert kept.read_text() == "precious"
@@ -61,12 +61,12 @@ def test_of_two_that_replace_one_environment_the_second_is_refused(
     seen = observe(env)
     with open_place(seen, clear=True, fingerprint="f1") as place:
         (place.folder / "pyvenv.cfg").write_text("first")
-        place.commit(frozenset())
+        place.commit(frozenset)
     with (
         pytest.raises(EnvironmentExists, match="somebody else"),
         open_place(seen, clear=True, fingerprint="f1") as place,
     ):
-        place.commit(frozenset())
+        place.commit(frozenset)
 
     assert (env / "pyvenv.cfg").read_text() == "first"
 
@@ -116,9 +116,9 @@ def test_nobody_replaces_a_folder_that_another_is_filling(tmp_path: Path) -> Non
             pytest.raises(EnvironmentFault, match="another mvenv"),
             open_place(observe(env), clear=True, fingerprint="f2") as second,
         ):
-            second.commit(frozenset())
+            second.commit(frozenset)
         (first.folder / "pyvenv.cfg").write_text("first")
-        first.commit(frozenset({"pyvenv.cfg"}))
+        first.commit(lambda: frozenset({"pyvenv.cfg"}))
 
     assert (env / "pyvenv.cfg").read_text() == "first"
 

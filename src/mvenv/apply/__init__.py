@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mvenv import __version__
 from mvenv.apply.filling import Filled, fill
+from mvenv.apply.recipe import Recipe
 from mvenv.env.bare import BareEnvironment
 from mvenv.env.paths import python_in
 from mvenv.env.place import Place, open_place
@@ -21,9 +22,8 @@ from mvenv.link.files import share_file
 from mvenv.link.modes import LinkChoice, LinkMode, LinkPolicy
 from mvenv.link.probe import probe
 from mvenv.locking import lock_folder
-from mvenv.plan.model import Plan
 from mvenv.store.durability import boot_id, flush_file_system
-from mvenv.store.entries import StoredWheel, WheelStore
+from mvenv.store.entries import StaleWheels, StoredWheel, WheelStore
 from mvenv.store.plans import keep_plan
 from mvenv.store.registry import Root, new_id, register, unregister
 from mvenv.store.runs import RunFolder
@@ -54,10 +54,11 @@ class Applied:
 class Application:
     """All that is decided; what is left is to do it."""
 
-    plan: Plan
-    record: bytes
-    """The plan as `mvenv.plan.record` has it, and its sha256."""
+    recipe: Recipe
+    record: bytes | None
+    """The plan as `mvenv.plan.record` has it; `None` where the store has it."""
     sha256: str
+    """Of that record."""
     bare: BareEnvironment
     state: EnvironmentState
     target: Target
@@ -80,7 +81,7 @@ class Application:
         root = Root(
             id=new_id(),
             path=str(self.state.path),
-            wheels=tuple(wheel.key for wheel in self.plan.wheels if wheel.shared),
+            wheels=tuple(wheel.key for wheel in self.recipe.wheels if wheel.shared),
             plan=self.sha256,
             lockfile=str(self.origin.path),
         )
@@ -97,7 +98,7 @@ class Application:
                 self._leave_plan(place, choice)
                 flushed = self._flush(place)
                 self._leave_receipt(place, root, filled, choice, flushed=flushed)
-                place.commit(self.bare.paths() | self.plan.paths())
+                place.commit(lambda: self.bare.paths() | self.recipe.paths())
             except BaseException:
                 self._forget(root)
                 raise
@@ -117,12 +118,20 @@ class Application:
         return lock_folder(self.state.place, exclusive=True)
 
     def _leave_plan(self, place: Place, choice: LinkChoice) -> None:
-        kept = keep_plan(self.store.layout, self.record, self.sha256)
-        share_file(kept, place.folder / PLAN, choice.modes, self.record)
+        layout = self.store.layout
+        if self.record is not None:
+            keep_plan(layout, self.record, self.sha256)
+        kept = layout.plans / self.sha256
+        try:
+            share_file(kept, place.folder / PLAN, choice.modes, self.record)
+        except FileNotFoundError:
+            # Pruned since it was recalled: it is made again, from the lockfile.
+            keys = frozenset(wheel.key for wheel in self.recipe.wheels)
+            raise StaleWheels(keys) from None
 
     def _mark_used(self) -> None:
         """Put down when the wheels were last used: prune takes the oldest first."""
-        for wheel in self.plan.wheels:
+        for wheel in self.recipe.wheels:
             if wheel.shared:
                 with contextlib.suppress(OSError):
                     os.utime(wheel.root)
@@ -139,8 +148,8 @@ class Application:
             self.target.real_executable,
             self.target.version,
             str(self.state.path),
-            *(f"{one.name} {one.version}" for one in self.plan.distributions),
-            *(wheel.key for wheel in self.plan.wheels),
+            *(f"{one.name} {one.version}" for one in self.recipe.distributions),
+            *(wheel.key for wheel in self.recipe.wheels),
         ]
         return hashlib.sha256(
             "\n".join(parts).encode("utf-8", "surrogateescape")
@@ -167,7 +176,7 @@ class Application:
 
     def _fill(self, place: Place, choice: LinkChoice) -> Filled:
         return fill(
-            self.plan,
+            self.recipe,
             self.bare,
             place.folder,
             python=python_in(str(self.state.path)),
@@ -229,7 +238,7 @@ class Application:
                 plan=root.plan,
                 asked=self.asked,
                 edits=(),
-                distributions=self.plan.distributions,
+                distributions=self.recipe.distributions,
                 generated=filled.generated,
             ),
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from mvenv.apply.parts import Part, ToWrite, share_out
+from mvenv.apply.parts import Part, ToWrite
+from mvenv.apply.recipe import Recipe
 from mvenv.env.bare import BareEnvironment
 from mvenv.env.compiled import CACHE
 from mvenv.env.receipt import FOLDER, Generated
@@ -19,11 +20,11 @@ from mvenv.errors import LinkError, SystemFault
 from mvenv.hashes import digest_bytes
 from mvenv.link.modes import LinkMode
 from mvenv.link.tree import Linker, Tally, Unlinked
-from mvenv.plan.model import Plan, PlannedRecord, PlannedWheel
+from mvenv.plan.model import PlannedRecord, PlannedScript, PlannedWheel
 from mvenv.store.entries import StaleWheels, WheelStore
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.record import record_row
-from mvenv.workers import at_once, processors
+from mvenv.workers import at_once
 
 __all__ = ["Filled", "fill"]
 
@@ -40,7 +41,7 @@ class Filled:
 
 
 def fill(
-    plan: Plan,
+    recipe: Recipe,
     bare: BareEnvironment,
     folder: Path,
     *,
@@ -51,7 +52,7 @@ def fill(
     store: WheelStore,
     run: RunFolder,
 ) -> Filled:
-    """Fill ``folder`` as ``plan`` says, and return what was made.
+    """Fill ``folder`` as ``recipe`` says, and return what was made.
 
     ``python`` is the environment's interpreter as scripts are to name it.
     ``replaces`` makes each file beside its name and renames it over what is there.
@@ -62,7 +63,7 @@ def fill(
         root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             filling = _Filling(
-                plan=plan,
+                recipe=recipe,
                 root=root,
                 modes=tuple(modes),
                 require_link=require_link,
@@ -77,11 +78,19 @@ def fill(
         raise SystemFault.from_os_error(error, "cannot fill the environment") from error
 
 
+class _Share(NamedTuple):
+    """What one process makes."""
+
+    part: Callable[[], Part]
+    files: tuple[ToWrite, ...]
+    """What names the environment's path, and no recipe can hold."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Filling:
     """How one environment is filled."""
 
-    plan: Plan
+    recipe: Recipe
     root: int
     """Descriptor of its folder."""
     modes: tuple[LinkMode, ...]
@@ -91,32 +100,21 @@ class _Filling:
     run: RunFolder
 
     def fill(self, bare: BareEnvironment, python: str) -> Filled:
-        plan = self.plan
-        scripts, rows = _composed(plan, python)
-        files = [ToWrite(*file) for file in plan.files]
-        files += [ToWrite(record.path, record, False) for record in plan.records]
-        # What is there already is replaced by one process: others may look on.
-        most = 1 if self.replaces else processors()
-        trunk, parts = share_out(plan, (*scripts, *files), most)
+        recipe = self.recipe
+        scripts, rows = _composed(recipe.scripts, python)
         writer, linker = self._tools(replaces=self.replaces)
-        writer.make_folders((FOLDER, *bare.folders, *trunk))
-        for part, (failure, written, counted) in zip(
-            parts,
-            at_once(
-                partial(self._make, rows, self.replaces),
-                parts,
-                # A process that was killed left some of it.
-                again=partial(self._make, rows, True),
-            ),
-            strict=True,
-        ):
+        writer.make_folders((FOLDER, *bare.folders, *recipe.trunk))
+        work = [_Share(part, ()) for part in recipe.parts]
+        work[0] = work[0]._replace(files=tuple(scripts))
+        done = self._done(work, rows)
+        for part, (failure, written, counted) in zip(recipe.parts, done, strict=True):
             if failure is not None:
                 _raise(failure)
             writer.written += (Generated(*row) for row in written)
             _add(linker.tally, counted, part)
         self._link_rest(linker)
         writer.write_bare(bare)
-        linker.link_all(plan.late_links)
+        linker.link_all(recipe.late_links)
         self._link_rest(linker)
         return Filled(tally=linker.tally, generated=tuple(writer.written))
 
@@ -126,16 +124,29 @@ class _Filling:
         )
         return Writer(root=self.root, replaces=replaces), linker
 
-    def _make(self, rows: _Rows, replaces: bool, part: Part) -> tuple[Any, ...]:
+    def _done(self, work: Sequence[_Share], rows: _Rows) -> Iterable[tuple[Any, ...]]:
+        """Make all parts; what is there already is replaced by this process alone."""
+        if self.replaces:
+            # Others may look on: in the order of the plan.
+            return [self._make(rows, True, share) for share in work]
+        return at_once(
+            partial(self._make, rows, False),
+            work,
+            # A process that was killed left some of it.
+            again=partial(self._make, rows, True),
+        )
+
+    def _make(self, rows: _Rows, replaces: bool, share: _Share) -> tuple[Any, ...]:
         """Make a part; return why it failed, what was written, and what was linked.
 
         All of it in plain values, which another process can send.
         """
         writer, linker = self._tools(replaces=replaces)
+        part = share.part()
         try:
             writer.make_folders(part.folders)
             linker.link_all(part.links)
-            for path, told, executable in part.files:
+            for path, told, executable in (*share.files, *part.files):
                 content = told if isinstance(told, bytes) else _record(told, rows)
                 writer.write(path, content, executable=executable)
         except LinkError as error:
@@ -154,14 +165,14 @@ class _Filling:
                     private = one.file._replace(private=True)
                     linker.link_folder(one.folder._replace(files=(private,)))
                     continue
-                _renew(self.plan.wheels, one, self.store, self.run)
+                _renew(self.recipe.wheels, one, self.store, self.run)
                 linker.link_folder(one.folder._replace(files=(one.file,)))
         if linker.tally.mismatched:
             sources = [one.folder.source for one in linker.tally.mismatched]
             raise StaleWheels(
                 frozenset(
                     wheel.key
-                    for wheel in self.plan.wheels
+                    for wheel in self.recipe.wheels
                     if any(source.startswith(f"{wheel.root}/") for source in sources)
                 )
             )
@@ -193,16 +204,19 @@ def _numbered(those: Iterable[Unlinked], part: Part) -> Iterator[tuple[int, int]
         yield part.links.index(one.folder), one.folder.files.index(one.file)
 
 
-def _add(tally: Tally, counted: tuple[Any, ...], part: Part) -> None:
+def _add(tally: Tally, counted: tuple[Any, ...], part: Callable[[], Part]) -> None:
     files, sizes, private, private_files, fallen_back, mismatched, full = counted
     tally.files.update({LinkMode(mode): count for mode, count in files.items()})
     tally.bytes.update({LinkMode(mode): size for mode, size in sizes.items()})
     tally.private += private
     tally.private_files += private_files
     tally.fallen_back.update(fallen_back)
+    if not (mismatched or full):
+        return
+    links = part().links
     for those, numbers in ((tally.mismatched, mismatched), (tally.full, full)):
         for group, file in numbers:
-            folder = part.links[group]
+            folder = links[group]
             those.append(Unlinked(folder, folder.files[file]))
 
 
@@ -234,11 +248,13 @@ def _wheel_of(
     raise AssertionError(f"{source} is in no wheel of the plan")
 
 
-def _composed(plan: Plan, python: str) -> tuple[list[ToWrite], _Rows]:
+def _composed(
+    planned: Iterable[PlannedScript], python: str
+) -> tuple[list[ToWrite], _Rows]:
     """Return the scripts, and their hashes and sizes for RECORD."""
     scripts: list[ToWrite] = []
     rows: _Rows = {}
-    for script in plan.scripts:
+    for script in planned:
         own = script.shebang_of(python)
         content = compose_script(own, script.body, script.arguments)
         scripts.append(ToWrite(script.path, content, True))

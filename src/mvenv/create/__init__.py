@@ -317,7 +317,7 @@ class _Making:
     ) -> Application:
         request = self.request
         return Application(
-            plan=decision.plan,
+            recipe=decision.recipe,
             record=decision.record,
             sha256=decision.sha256,
             bare=self.terms.bare,
@@ -352,7 +352,7 @@ def _created(
         python=application.target.executable,
         lockfile=application.origin.path,
         store=application.store.layout.root,
-        distributions=application.plan.distributions,
+        distributions=application.recipe.distributions,
         tally=tally,
         private_files=tally.private_files + len(applied.filled.generated),
         shared_bytes=tally.bytes[LinkMode.REFLINK] + tally.bytes[LinkMode.HARDLINK],
@@ -362,7 +362,7 @@ def _created(
         ),
         link_mode=applied.choice.best,
         passed_over=applied.choice.passed_over,
-        conflicts=application.plan.conflicts,
+        conflicts=application.recipe.conflicts,
         fetched=decision.fetched,
         built=decision.built,
         seconds=seconds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from mvenv.apply.recipe import Recipe
 from mvenv.create.decision import Decision, Needed, Terms
 from mvenv.ensure import Builder, ensure
 from mvenv.ensure.bytecode import ensure_bytecode, shared_wheels
@@ -21,6 +22,7 @@ from mvenv.selection.addition import with_wheel
 from mvenv.selection.model import ArchiveChoice, DirectoryChoice, IndexChoice
 from mvenv.store.entries import WheelStore
 from mvenv.store.runs import RunFolder
+from mvenv.workers import processors
 
 if TYPE_CHECKING:
     from mvenv.fetch.settings import FetchSettings
@@ -84,6 +86,7 @@ class Decider:
         )
         record = seal_plan(plan)
         return Decision(
+            recipe=Recipe.of(plan, processors()),
             plan=plan,
             record=record,
             sha256=digest_bytes(record).sha256,

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvenv.apply.recipe import Recipe
 from mvenv.env.bare import BareEnvironment
 from mvenv.env.compiled import Bytecode
-from mvenv.plan.model import Plan
 from mvenv.selection.groups import GroupOptions
 from mvenv.store.layout import StoreLayout
 from mvenv.target import Target
 
 if TYPE_CHECKING:
+    from mvenv.plan.model import Plan
     from mvenv.store.entries import StoredWheel
 
 __all__ = ["Decision", "Needed", "Terms"]
@@ -43,11 +44,13 @@ class Terms:
 class Decision:
     """A plan, and what is to be said about how it came about."""
 
-    plan: Plan
-    record: bytes
-    """The plan as the store keeps it."""
+    recipe: Recipe
+    record: bytes | None
+    """The plan as the store keeps it; `None` where it has it."""
     sha256: str
     """Of the record."""
+    plan: Plan | None = None
+    """Where it was made now."""
     lockfile_sha256: str
     needed: tuple[Needed, ...] = ()
     """What else the lockfile wants, and an environment must not be made over."""

@@ -21,13 +21,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mvenv import __version__
+from mvenv.apply.recipe import keep_recipe, recall_recipe
 from mvenv.create.decision import Decision, Needed, Terms
 from mvenv.env.seeds import seed_identity
-from mvenv.plan.model import Plan, PlannedBytecode
-from mvenv.plan.record import load_plan
 from mvenv.records import load_json, store_json
-from mvenv.store.names import SYNCED, TREE
-from mvenv.store.plans import recall_plan
+from mvenv.workers import processors
 
 __all__ = ["Question", "recall", "remember"]
 
@@ -96,19 +94,12 @@ def recall(question: Question) -> Decision | None:
     answer = _read(question.answer)
     if answer is None or answer.folder not in {"", _folder(question)}:
         return None
-    layout = question.terms.layout
-    record = recall_plan(layout, answer.plan)
-    plan = load_plan(record, layout) if record is not None else None
-    if record is None or plan is None:
-        return None
-    for wheel in plan.wheels:
-        if not (wheel.shared and os.path.exists(f"{wheel.root}/{SYNCED}")):
-            return None
-    if plan.bytecode is not None and not _is_flushed(plan, plan.bytecode):
+    recipe = recall_recipe(question.terms.layout, answer.plan)
+    if recipe is None:
         return None
     return Decision(
-        plan=plan,
-        record=record,
+        recipe=recipe,
+        record=None,
         sha256=answer.plan,
         lockfile_sha256=question.lockfile_sha256,
         needed=answer.needed,
@@ -126,7 +117,7 @@ def remember(
     the next time, and is decided anew.
     """
     whole = decision.lasting and question.digests.issuperset(digests)
-    if whole and all(one.shared for one in decision.plan.distributions):
+    if whole and all(one.shared for one in decision.recipe.distributions):
         beside = decision.needed or decision.warnings
         answer = _Answer(
             decision.sha256,
@@ -134,6 +125,9 @@ def remember(
             decision.needed,
             decision.warnings,
         )
+        if decision.plan is not None:
+            layout = question.terms.layout
+            keep_recipe(layout, decision.plan, decision.sha256, processes=processors())
         with contextlib.suppress(OSError):
             store_json(question.answer, _KIND, _FORMAT, answer)
 
@@ -180,17 +174,6 @@ def _is_text(word: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _is_flushed(plan: Plan, bytecode: PlannedBytecode) -> bool:
-    """Return whether all bytecode of a plan is in the store, and on the disk."""
-    used = {group.source for group in bytecode.links}
-    folders = (wheel.bytecode(bytecode.tag) for wheel in plan.wheels)
-    return all(
-        os.path.exists(f"{folder.removesuffix(TREE)}{SYNCED}")
-        for folder in folders
-        if any(source == folder or source.startswith(f"{folder}/") for source in used)
-    )
 
 
 def _sha256(path: Path) -> str:

@@ -14,7 +14,7 @@ import errno
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Protocol
@@ -51,8 +51,8 @@ class Place(Protocol):
     def leftover(self) -> Path | None:
         """Return, after the end, the folder of what could not be deleted."""
 
-    def commit(self, planned: frozenset[str]) -> None:
-        """Make the folder the environment; ``planned`` is all that belongs there."""
+    def commit(self, planned: Callable[[], frozenset[str]]) -> None:
+        """Make the folder the environment; ``planned`` gives all that belongs there."""
 
 
 @contextlib.contextmanager
@@ -173,7 +173,7 @@ class _Beside:
         self.folder = holder.path / _NEW
         self.leftover: Path | None = None
 
-    def commit(self, planned: frozenset[str]) -> None:
+    def commit(self, planned: Callable[[], frozenset[str]]) -> None:
         """Rename, or exchange with what is there; the old one goes with the holder."""
         del planned
         place = self._state.place
@@ -233,10 +233,10 @@ class _InPlace:
         self.folder = state.place
         self._clear = clear
 
-    def commit(self, planned: frozenset[str]) -> None:
+    def commit(self, planned: Callable[[], frozenset[str]]) -> None:
         """Take away what does not belong, then the mark that says unfinished."""
         if self._clear:
-            _remove_others(self.folder, planned)
+            _remove_others(self.folder, planned())
         (self.folder / BUILDING).unlink()
 
 

@@ -12,6 +12,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from mvenv.errors import SystemFault
@@ -91,11 +92,12 @@ def reflink_file(
 
 
 def share_file(
-    kept: Path, new: Path, modes: Sequence[LinkMode], content: bytes
+    kept: Path, new: Path, modes: Sequence[LinkMode], content: bytes | None = None
 ) -> None:
     """Give one file of our own the further name ``new``, in the best way that works.
 
-    ``content`` is what it holds, for where only writing is left. What has the name
+    ``content`` is what it holds, for where only writing is left; it is read where it is
+    not given. What has the name
     already is replaced by a rename.
     """
     source = os.open(kept.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -123,7 +125,7 @@ def _share(
     target: int,
     *,
     modes: Sequence[LinkMode],
-    content: bytes,
+    content: bytes | None,
 ) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(new, dir_fd=target)
@@ -141,6 +143,9 @@ def _share(
                 raise
         else:
             return
+    if content is None:
+        with open(name, "rb", opener=partial(os.open, dir_fd=source)) as stream:
+            content = stream.read()
     write_new(content, new, target, mode=0o644)
 
 
