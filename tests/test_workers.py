@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+import mvenv
 from mvenv.workers import at_once, processors
 
-SOURCES = Path(__file__).parents[1] / "src"
+SOURCES = Path(mvenv.__file__).parents[1]
 TWO = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="forks on Linux only"
 )
@@ -111,6 +112,90 @@ ended.set()
 """
 
     assert outcome(program) == "1 [True, True]"
+
+
+@TWO
+def test_a_worker_ends_with_who_started_it_at_once() -> None:
+    """By the kernel, while it is at something that takes long."""
+    program = """
+ours, theirs = os.pipe()
+process = os.fork()
+if not process:
+    here = os.getpid()
+    os.close(ours)
+    def work(part):
+        if os.getpid() != here:
+            os.write(theirs, b"!")
+        time.sleep(600)
+    at_once(work, [1, 2])
+os.close(theirs)
+os.read(ours, 1)
+os.kill(process, signal.SIGKILL)
+os.waitpid(process, 0)
+print(os.read(ours, 1))
+"""
+
+    assert outcome(program) == "b''"
+
+
+@TWO
+def test_nothing_is_forked_where_its_end_is_not_told() -> None:
+    program = """
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+print(processors(), at_once(lambda part: os.getpid() == here, [1, 2]))
+"""
+
+    assert outcome(program) == "1 [True, True]"
+
+
+@TWO
+def test_a_worker_has_none_of_our_handlers() -> None:
+    """What they clean up is the parent's; what it ignores stays ignored."""
+    program = """
+signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def work(part):
+    if os.getpid() != here:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+    return os.getpid() == here
+print(at_once(work, [1, 2]))
+"""
+
+    assert outcome(program) == "[True, True]"
+
+
+@TWO
+def test_a_signal_at_a_fork_loses_no_process() -> None:
+    program = """
+class Stopped(BaseException):
+    pass
+def stop(number, frame):
+    raise Stopped
+signal.signal(signal.SIGTERM, stop)
+really = os.fork
+def fork():
+    child = really()
+    # Before anybody has put down that there is a child, in both of them.
+    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(100):
+        pass
+    return child
+os.fork = fork
+def work(part):
+    time.sleep(600 if os.getpid() != here else 0)
+try:
+    at_once(work, [1, 2, 3])
+except Stopped:
+    assert os.getpid() == here
+    try:
+        os.waitpid(-1, 0)
+    except ChildProcessError:
+        print("alone", sorted(os.listdir("/proc/self/fd"))[:3])
+"""
+
+    assert outcome(program) == "alone ['0', '1', '2']"
 
 
 def test_no_part_and_one_part() -> None:

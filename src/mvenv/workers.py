@@ -3,6 +3,9 @@
 Processes are forked, so that they know what this one knows. Only where the kernel
 makes forks safe for programs without threads (Linux), and where there is more than one
 processor; else, and where a worker fails, the work is done here.
+
+No worker outlives who started it: it is ended with what raises there, and by the kernel
+where that process is killed.
 """
 
 from __future__ import annotations
@@ -10,9 +13,10 @@ from __future__ import annotations
 import contextlib
 import marshal
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 __all__ = ["at_once", "processors"]
@@ -29,6 +33,9 @@ def processors() -> int:
     it is 1 while there are threads.
     """
     if not sys.platform.startswith("linux") or threading.active_count() > 1:
+        return 1
+    # Our parent wants no word of processes that ended: then none can be waited for.
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         return 1
     return len(os.sched_getaffinity(0))
 
@@ -48,8 +55,11 @@ def at_once(
     again = again or work
     if processors() == 1:
         return [work(part) for part in parts]
-    children = [_Child.start(work, part) for part in parts[1:]]
+    children: list[_Child | None] = []
     try:
+        for part in parts[1:]:
+            with _no_signals():
+                children.append(_Child.start(work, part))
         results = [work(part) for part in parts[:1]]
         for part, child in zip(parts[1:], children, strict=True):
             content = child.result() if child else None
@@ -65,6 +75,19 @@ def _read(content: bytes) -> Any:
     return marshal.loads(content)  # noqa: S302 by a pipe that only our own child has
 
 
+@contextlib.contextmanager
+def _no_signals() -> Iterator[None]:
+    """Hold back what asks to end: it would come between a fork and our knowing of it.
+
+    In a child it never comes through: its own handlers are the system's.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Child:
     """One forked process, and the end of the pipe by which it answers."""
 
@@ -78,6 +101,7 @@ class _Child:
             ours, theirs = os.pipe2(os.O_CLOEXEC)
         except OSError:
             return None
+        parent = os.getpid()
         try:
             pid = os.fork()
         except OSError:
@@ -85,7 +109,7 @@ class _Child:
             os.close(theirs)
             return None
         if not pid:
-            _serve(work, part, theirs)
+            _serve(work, part, theirs, parent)
         os.close(theirs)
         return cls(pid, ours)
 
@@ -105,14 +129,15 @@ class _Child:
         """Leave no process behind: one that still works is not needed any more."""
         if self._open:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, _KILL)
+                os.kill(self._pid, signal.SIGKILL)
             self._wait()
 
 
-def _serve(work: Callable[[_Part], Any], part: _Part, answer: int) -> None:
+def _serve(work: Callable[[_Part], Any], part: _Part, answer: int, parent: int) -> None:
     """Do a part of the work in a child, and end it: nothing of the parent's is run."""
     code = 1
     try:
+        _end_with(parent)
         content = marshal.dumps(work(part))
         with open(answer, "wb") as stream:
             stream.write(content)
@@ -122,4 +147,20 @@ def _serve(work: Callable[[_Part], Any], part: _Part, answer: int) -> None:
         os._exit(code)
 
 
-_KILL = 9
+def _end_with(parent: int) -> None:
+    """End at once when asked to, and when ``parent`` ends, be it killed."""
+    # Loaded already by who makes environments.
+    import ctypes
+
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SET_DEATH_SIGNAL = 1
+"""``prctl(2)``: PR_SET_PDEATHSIG."""

@@ -23,8 +23,10 @@ from kit.strace import Call
 pytestmark = pytest.mark.slow
 
 KILLS = {"cold": 36, "warm": 12, "clear": 32, "in-place": 18, "in-place-clear": 30}
+KILLS |= {"several": 16}
 FAILURES = {"cold": 60, "warm": 12, "clear": 40, "in-place": 20, "in-place-clear": 36}
-SIGNALS = {"cold": 26, "clear": 18, "in-place-clear": 12}
+FAILURES |= {"several": 12}
+SIGNALS = {"cold": 26, "clear": 18, "in-place-clear": 12, "several": 12}
 """Points of each scenario that the sample has."""
 THREADED = ("mkdir", "utimensat", "unlink", "fchmod")
 """Calls of the threads that fetch and unpack, before the first thread makes as many."""

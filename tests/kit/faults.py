@@ -30,6 +30,7 @@ _Point = TypeVar("_Point")
 __all__ = ["ERRORS", "SCENARIOS", "Scenario", "Stage", "errors_for", "spread"]
 
 _ONE_THREAD = Path(__file__).parents[1] / "faults" / "one_thread.py"
+_SEVERAL = _ONE_THREAD.with_name("several_processes.py")
 _EXISTS = 17
 _FAMILIES = range(10, 19)
 """Exit codes of families of errors, see `mvenv.errors`."""
@@ -109,6 +110,9 @@ class Scenario:
     exchange: bool = True
     """The file system can exchange two names; else it is filled in place too."""
 
+    several: bool = False
+    """Several processes fill it; calls are those of the first."""
+
     @property
     def in_place(self) -> bool:
         """Return whether a half-built environment may stand under its name."""
@@ -121,6 +125,7 @@ SCENARIOS = {
         Scenario(name="cold", interpreter_known=False, stored=False),
         Scenario(name="fetch", stored=False),
         Scenario(name="warm"),
+        Scenario(name="several", several=True),
         Scenario(name="clear", whole_store=False, old=True),
         Scenario(name="in-place", mount=True),
         Scenario(name="in-place-clear", old=True, exchange=False),
@@ -185,6 +190,7 @@ class Stage:
     ) -> list[str]:
         """Return the command; ``threads`` leaves the work to its threads."""
         start = ["-m", "mvenv"] if threads else [str(_ONE_THREAD)]
+        start = [str(_SEVERAL)] if self.scenario.several else start
         clear = self.scenario.old if clear is None else clear
         return [
             sys.executable,
