@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from mvenv.store.pruning import (
     remove_entry,
     remove_locks,
     survey,
+    unneeded_answers,
     unneeded_builds,
     unneeded_plans,
 )
@@ -96,6 +97,8 @@ class Pruned:
     left_bytes: int | None
     """What the store takes now, where a size was asked for."""
     plans: int
+    answers: int
+    """Records of what was decided, whose plans are not there."""
     builds: int
     forgotten: tuple[Path, ...]
     """Environments that were taken off the record."""
@@ -118,6 +121,7 @@ class Pruned:
             "left": self.left,
             "left_bytes": self.left_bytes,
             "plans": self.plans,
+            "answers": self.answers,
             "builds": self.builds,
             "forgotten": [str(path) for path in self.forgotten],
             "waiting": [
@@ -237,6 +241,26 @@ def _choose(
 
 
 @dataclass(frozen=True, slots=True)
+class _Records:
+    """Records that go, since what they are about is gone, or goes now."""
+
+    plans: list[Path]
+    answers: list[Path]
+    builds: list[Path]
+
+    @classmethod
+    def unneeded(
+        cls, layout: StoreLayout, known: _Known | None, gone: Container[StoreKey] = ()
+    ) -> _Records:
+        plans = unneeded_plans(layout, known.plans() if known else ())
+        answers = unneeded_answers(layout, {path.name for path in plans})
+        return cls(plans, answers, unneeded_builds(layout, gone))
+
+    def all(self) -> tuple[Path, ...]:
+        return (*self.plans, *self.answers, *self.builds)
+
+
+@dataclass(frozen=True, slots=True)
 class _Removing:
     """One run that takes entries out."""
 
@@ -254,12 +278,11 @@ class _Removing:
         """Take entries out; ``known`` `None`: all, whoever needs them."""
         store = WheelStore(self.layout)
         keys = {one.key for one in chosen}
-        plans = unneeded_plans(self.layout, known.plans() if known else ())
-        builds = unneeded_builds(self.layout, keys)
+        records = _Records.unneeded(self.layout, known, keys)
         wake_file_system(self.layout.root)
-        freed = measure([*(one.root for one in chosen), *plans, *builds])
+        freed = measure([*(one.root for one in chosen), *records.all()])
         if self.dry_run:
-            return self._result(chosen, freed, known, plans, builds)
+            return self._result(chosen, freed, known, records)
         untouched = self._untouched(chosen, reporter)
         # What killed runs left gives room too, and takes time that nobody waits for.
         sweep(self.layout)
@@ -270,21 +293,20 @@ class _Removing:
                 needed = known.wheels() if known is not None else frozenset()
                 taken = [one for one in chosen if one.key not in needed]
                 if len(taken) < len(chosen):
-                    freed = measure([*(one.root for one in taken), *plans, *builds])
+                    freed = measure([*(one.root for one in taken), *records.all()])
                 removals = [
                     remove_entry(store, one.key, untouched=untouched[one.key])
                     for one in taken
                 ]
-                plans = unneeded_plans(self.layout, known.plans() if known else ())
-                builds = unneeded_builds(self.layout)
-                for path in (*plans, *builds):
+                records = _Records.unneeded(self.layout, known)
+                for path in records.all():
                     path.unlink(missing_ok=True)
                 remove_locks(self.layout)
                 self._put_down(known)
             for removal in removals:
                 if removal.grave is not None:
                     shutil.rmtree(removal.grave, ignore_errors=True)
-        done = self._result(taken, freed, known, plans, builds)
+        done = self._result(taken, freed, known, records)
         rescued = (one.rescued for one in removals)
         return replace(done, rescued=tuple(path for path in rescued if path))
 
@@ -317,8 +339,7 @@ class _Removing:
         taken: Sequence[Entry],
         freed: Usage,
         known: _Known | None,
-        plans: Sequence[Path],
-        builds: Sequence[Path],
+        records: _Records,
     ) -> Pruned:
         left = sum(1 for _ in survey(self.layout))
         looks = known.looks if known else ()
@@ -331,8 +352,9 @@ class _Removing:
             exact=freed.exact,
             left=left - len(taken) if self.dry_run else left,
             left_bytes=None,
-            plans=len(plans),
-            builds=len(builds),
+            plans=len(records.plans),
+            answers=len(records.answers),
+            builds=len(records.builds),
             forgotten=tuple(one.place for one in looks if one.root.id in forgotten),
             waiting=tuple(
                 Waiting(path=one.place, standing=one.standing)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from mvenv.apply import filling, parts
 from mvenv.apply.filling import Filled, fill
 from mvenv.apply.parts import Part, ToWrite, share_out
+from mvenv.apply.recipe import Recipe
 from mvenv.env.bare import BareEnvironment
 from mvenv.link.modes import LinkMode
 from mvenv.link.tree import FileLink, FolderLinks, Linker
@@ -192,11 +193,10 @@ def made(drawn: Drawn, folder: Path, most: int, mode: LinkMode) -> Filled:
     with (
         RunFolder(layout) as run,
         FINE,
-        patch.object(filling, "processors", lambda: most),
         patch.object(filling, "at_once", in_parts),
     ):
         return fill(
-            drawn.plan,
+            Recipe.of(drawn.plan, most),
             BareEnvironment(folders=(), symlinks=(), files=()),
             target,
             python="/env/bin/python",

@@ -85,11 +85,14 @@ def _break_manifest(scene: Scene) -> None:
     write_through(entry(scene) / "MANIFEST", b"mvenv manifest 1 00\n")
 
 
-def _leave_nameless(scene: Scene) -> None:
-    place = scene.layout.plans / ".0123.77.0"
-    place.write_bytes(b"half")
-    past = scene.layout.tmp.stat().st_mtime_ns - DAY
-    os.utime(place, ns=(past, past))
+def _leave_nameless(folder: str) -> Callable[[Scene], object]:
+    def leave(scene: Scene) -> None:
+        place = scene.layout.root / folder / ".0123.77.0"
+        place.write_bytes(b"half")
+        past = scene.layout.tmp.stat().st_mtime_ns - DAY
+        os.utime(place, ns=(past, past))
+
+    return leave
 
 
 def _break_plan(scene: Scene) -> None:
@@ -156,6 +159,7 @@ FAULTS = {
     "registry": Fault("F47", A, _break_record("envs")),
     "interpreter": Fault("F47", A, _break_record("interpreters")),
     "plan": Fault("F47", A, _break_plan),
+    "answer": Fault("F47", A, _break_record("ready")),
     "format": Fault("F47", A, lambda scene: (scene.layout.root / "FORMAT").unlink()),
     "newer": Fault(
         "F47",
@@ -168,7 +172,8 @@ FAULTS = {
         "F52", A, lambda scene: stored(scene).with_name(TEMPORARY).touch()
     ),
     "trash": Fault("F52", A, lambda scene: (scene.layout.trash / "old").mkdir()),
-    "nameless": Fault("F52", A, _leave_nameless),
+    "nameless": Fault("F52", A, _leave_nameless("plans")),
+    "nameless answer": Fault("F52", A, _leave_nameless("ready")),
 }
 
 

@@ -22,7 +22,9 @@ __all__ = ["World"]
 _ONE_THREAD = Path(__file__).parents[1] / "faults" / "one_thread.py"
 _OWN = ".mvenv/"
 """What mvenv keeps for itself in an environment: its words differ from run to run."""
-_STORE_OWN = frozenset({"tmp", "trash", "locks", "rescued", "envs", "plans", "scrub"})
+_STORE_OWN = frozenset(
+    {"tmp", "trash", "locks", "rescued", "envs", "plans", "ready", "scrub"}
+)
 
 _ANY = frozenset({"MANIFEST", "synced", "seen", ".lock"})
 """What differs from run to run: stamps, moments."""

@@ -45,7 +45,16 @@ from mvenv.wheels.manifest import Manifest
 __all__ = ["Expectation", "Watch", "expected_in", "is_true_record"]
 
 _RESCUED = "rescued"
-_STORE_OWN = ("tmp", "trash", "locks", "envs", "plans", "interpreters", "builds")
+_STORE_OWN = (
+    "tmp",
+    "trash",
+    "locks",
+    "envs",
+    "plans",
+    "ready",
+    "interpreters",
+    "builds",
+)
 _CACHE = "/__pycache__/"
 _METADATA = ".dist-info/"
 _ROOMS = ("wheels", "adopted")

@@ -17,11 +17,15 @@ from kit.filesystems import Filesystems
 from kit.lockfiles import PylockWriter
 from kit.snapshots import tree_snapshot
 from kit.wheels import WheelMaker, sha256_of
+from mvenv.create import memory
+from mvenv.create.decision import Decision
+from mvenv.create.memory import Question
 from mvenv.diagnose.roots import RootStanding
 from mvenv.env.receipt import read_receipt
 from mvenv.errors import Busy, StoreError, UsageError
 from mvenv.progress import Silent, Task, Unit
 from mvenv.prune import CleanRequest, Pruned, PruneRequest, clean, prune
+from mvenv.records import load_json, store_json
 from mvenv.store.layout import StoreLayout
 from mvenv.store.locking import using
 from mvenv.store.registry import roots
@@ -368,8 +372,6 @@ def test_lost_files_are_no_bytes_of_anybody(
 def test_builds_and_locks_of_what_is_gone_go_too(
     store: Path, keys: dict[str, str], tmp_path: Path
 ) -> None:
-    from mvenv.records import store_json
-
     store_json(store / "builds/x", "build", 1, keys["one"])
     store_json(store / "builds/y", "build", 1, keys["two"])
     (store / "locks/other.lock").touch()
@@ -380,6 +382,91 @@ def test_builds_and_locks_of_what_is_gone_go_too(
     assert os.listdir(store / "builds") == ["y"]
     assert pruned.builds == 1
     assert before - set(os.listdir(store / "locks")) == {f"{keys['one']}.lock"}
+
+
+def test_answers_go_with_their_plans(
+    store: Path, keys: dict[str, str], tmp_path: Path
+) -> None:
+    answers = store / "ready"
+    kept, gone = sorted(
+        (one for one in answers.iterdir() if not one.suffix),
+        key=lambda one: _names(store, one, keys),
+    )
+    recipes = {f"{_plan_of(one)}.recipe" for one in (kept, gone)}
+    assert recipes <= set(os.listdir(answers))
+    (answers / ("0" * 64)).write_bytes(b"garbage")
+    (answers / ".half.1.1").touch()
+    store_json(answers / ("1" * 64), "ready", 2, {"0": 1})
+    store_json(answers / ("2" * 64), "ready", 2, ["../FORMAT", "", [], []])
+    shutil.rmtree(tmp_path / "a")
+    told = _prune(store, dry_run=True, forget=(tmp_path / "a",))
+    assert len(list(answers.iterdir())) == 8
+    pruned = _prune(store, forget=(tmp_path / "a",))
+
+    assert gone not in answers.iterdir()
+    assert {path.name for path in answers.iterdir()} == {
+        kept.name,
+        f"{_plan_of(kept)}.recipe",
+        ".half.1.1",
+    }
+    assert (told.answers, pruned.answers) == (5, 5)
+    assert (told.plans, pruned.plans) == (1, 1)
+
+
+def _names(store: Path, answer: Path, keys: dict[str, str]) -> bool:
+    """Return whether an answer is of the plan with the first wheel."""
+    return keys["one"] in (store / "plans" / _plan_of(answer)).read_text()
+
+
+def _plan_of(answer: Path) -> str:
+    [plan, *_] = load_json(answer, "ready", 2)
+    return str(plan)
+
+
+def test_clean_takes_all_answers(store: Path) -> None:
+    pruned = clean(CleanRequest(store=store), Silent())
+
+    assert pruned.answers == 4
+    assert list((store / "ready").iterdir()) == []
+
+
+def test_answers_are_counted(mvenv: Runner, store: Path) -> None:
+    before = mvenv("du", "--json").value
+    (store / "ready" / "large").write_bytes(bytes(10_000_000))
+    after = mvenv("du", "--json").value
+
+    assert after != before
+    assert after["store"]["on_disk"] - before["store"]["on_disk"] > 9_000_000
+
+
+def test_what_is_ready_is_not_pruned_before_it_is_linked(
+    store: Path,
+    mvenv: Runner,
+    tmp_path: Path,
+    wheels: dict[str, Path],
+    write_pylock: PylockWriter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever recalls a plan uses the store already."""
+    lock = write_pylock(wheels["one"], wheels["both"])
+    lock.write_text(lock.read_text() + "\n")
+    mvenv.create(tmp_path / "c", lock)
+    shutil.rmtree(tmp_path / "c")
+    busy: list[Busy] = []
+
+    def recall(question: Question) -> Decision | None:
+        decision = really(question)
+        try:
+            _prune(store, forget=(tmp_path / "c",), patience=0.1)
+        except Busy as error:
+            busy.append(error)
+        return decision
+
+    really = memory.recall
+    monkeypatch.setattr("mvenv.create.recall", recall)
+    mvenv.create(tmp_path / "d", lock)
+
+    assert len(busy) == 1
 
 
 def test_a_lock_that_is_held_stays(

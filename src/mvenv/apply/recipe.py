@@ -32,7 +32,7 @@ from mvenv.records import read_record, write_record
 from mvenv.store.entries import StaleWheels
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.names import SYNCED, TREE
-from mvenv.store.plans import recall_plan
+from mvenv.store.plans import RECIPE, recall_plan
 
 __all__ = ["Recipe", "keep_recipe", "recall_recipe"]
 
@@ -160,7 +160,7 @@ def recall_recipe(layout: StoreLayout, sha256: str) -> Recipe | None:
 
 
 def _place(layout: StoreLayout, sha256: str) -> Path:
-    return layout.ready / f"{sha256}.recipe"
+    return layout.ready / f"{sha256}{RECIPE}"
 
 
 def _stamp_of(layout: StoreLayout, sha256: str) -> tuple[int, int, int] | None:

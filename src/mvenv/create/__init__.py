@@ -241,14 +241,24 @@ class _Making:
         layout = self.terms.layout
         store = WheelStore(layout, seal=self.request.seal)
         question = self._question()
-        known = recall(question) if question else None
-        decider = None
-        if known is not None:
+        with using(layout):
+            # Under the lock: what is ready must not be pruned before it is linked.
+            known = recall(question) if question else None
+            if known is None:
+                return self._apply(store, question, None, self._decider())
             self._check_disposable(known.needed)
             self._warn(known.warnings)
-        else:
-            decider = self._decider()
-        with using(layout), RunFolder(layout) as run:
+            return self._apply(store, question, known, None)
+
+    def _apply(
+        self,
+        store: WheelStore,
+        question: Question | None,
+        known: Decision | None,
+        decider: Decider | None,
+    ) -> tuple[Application, Decision, Applied]:
+        """Apply what is known; where it is not, or not true any more, decide."""
+        with RunFolder(self.terms.layout) as run:
 
             def attempt() -> tuple[Application, Decision, Applied]:
                 nonlocal known, decider

@@ -25,12 +25,11 @@ from mvenv.apply.recipe import keep_recipe, recall_recipe
 from mvenv.create.decision import Decision, Needed, Terms
 from mvenv.env.seeds import seed_identity
 from mvenv.records import load_json, store_json
+from mvenv.store.plans import ANSWER
 from mvenv.workers import processors
 
 __all__ = ["Question", "recall", "remember"]
 
-_KIND = "ready"
-_FORMAT = 2
 _PROJECT = "pyproject.toml"
 
 
@@ -129,7 +128,7 @@ def remember(
             layout = question.terms.layout
             keep_recipe(layout, decision.plan, decision.sha256, processes=processors())
         with contextlib.suppress(OSError):
-            store_json(question.answer, _KIND, _FORMAT, answer)
+            store_json(question.answer, *ANSWER, answer)
 
 
 def _folder(question: Question) -> str:
@@ -147,7 +146,7 @@ def _read(path: Path) -> _Answer | None:
         return None
     if not stat.S_ISREG(seen.st_mode) or seen.st_size > _LONGEST:
         return None
-    value = load_json(path, _KIND, _FORMAT)
+    value = load_json(path, *ANSWER)
     try:
         plan, folder, needed, warnings = value
         answer = _Answer(

@@ -24,7 +24,17 @@ __all__ = [
     "stays_as_it_is",
 ]
 
-_OWN = ("tmp", "trash", "locks", "rescued", "interpreters", "builds", "envs", "plans")
+_OWN = (
+    "tmp",
+    "trash",
+    "locks",
+    "rescued",
+    "interpreters",
+    "builds",
+    "envs",
+    "plans",
+    "ready",
+)
 """The store's own folders, of which no healthy file is the user's."""
 
 

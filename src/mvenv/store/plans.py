@@ -9,8 +9,13 @@ from mvenv.hashes import digest_bytes
 from mvenv.records import replace_bytes
 from mvenv.store.layout import StoreLayout
 
-__all__ = ["keep_plan", "recall_plan"]
+__all__ = ["ANSWER", "RECIPE", "keep_plan", "recall_plan"]
 
+ANSWER = ("ready", 2)
+"""Kind and format of the records in ``ready/``: lists, with a plan's sha256 first."""
+
+RECIPE = ".recipe"
+"""How the names in ``ready/`` end, behind a plan's sha256, of what is made of it."""
 _SEALED = 0o444
 
 

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from mvenv.errors import StoreError
 from mvenv.hashes import quick_file
-from mvenv.records import unseal_record
+from mvenv.records import load_json, unseal_record
 from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreKey, StoreLayout, entry_key
 from mvenv.store.listing import all_keys
 from mvenv.store.names import ENTRY_NAMES, MANIFEST, TREE
+from mvenv.store.plans import ANSWER, RECIPE
 from mvenv.store.runs import bury
 from mvenv.wheels.manifest import Manifest
 
@@ -32,6 +33,7 @@ __all__ = [
     "remove_entry",
     "remove_locks",
     "survey",
+    "unneeded_answers",
     "unneeded_builds",
     "unneeded_plans",
 ]
@@ -149,6 +151,29 @@ def unneeded_plans(layout: StoreLayout, needed: Container[str]) -> list[Path]:
         for path in _listed(layout.plans)
         if _SHA256.fullmatch(path.name) and path.name not in needed
     ]
+
+
+def unneeded_answers(layout: StoreLayout, gone: Container[str] = ()) -> list[Path]:
+    """Return the records that name a plan which the store does not have, or none.
+
+    ``gone`` are the names of plans that are about to be taken out.
+    """
+    found = []
+    for path in _listed(layout.ready):
+        if path.name.startswith("."):
+            continue
+        plan = _answered(path)
+        if plan is None or plan in gone or not (layout.plans / plan).exists():
+            found.append(path)
+    return found
+
+
+def _answered(path: Path) -> str | None:
+    if path.suffix == RECIPE:
+        return path.stem
+    value = load_json(path, *ANSWER)
+    named = isinstance(value, list) and value and isinstance(value[0], str)
+    return value[0] if named and _SHA256.fullmatch(value[0]) else None
 
 
 def unneeded_builds(layout: StoreLayout, gone: Container[StoreKey] = ()) -> list[Path]:
