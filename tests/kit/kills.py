@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -16,6 +17,7 @@ from kit.strace import Call, Strace
 from mvenv.hashes import sha256_file
 from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreLayout, store_key
+from mvenv.store.names import BYTECODE
 
 __all__ = ["World"]
 
@@ -132,7 +134,7 @@ class World:
                 continue
             if path.name in _ANY or _TEMPORARY.fullmatch(path.name):
                 continue
-            if "__pycache__" not in parts:
+            if "__pycache__" not in parts and BYTECODE not in parts:
                 found[below] = _content(path)
         return found
 
@@ -171,10 +173,15 @@ class World:
                 yield f"torn entry: {entry.name}"
 
     def _is_as_before(self, prefix: str) -> bool:
-        content = self.content()
-        return {path: what for path, what in content.items() if prefix in path} == {
-            path: what for path, what in self.before.items() if prefix in path
-        }
+        now, then = (
+            {
+                path: what
+                for path, what in content.items()
+                if prefix in path and not path.endswith("~")
+            }
+            for content in (self.content(), self.before)
+        )
+        return now == then
 
     def _words(self) -> list[str]:
         return [word.replace("{world}", str(self.place)) for word in self.command]
@@ -210,6 +217,11 @@ class World:
 def _content(path: Path) -> str:
     if path.is_symlink():
         return f"-> {os.readlink(path)}"
+    if path.name == "RECORD" and path.is_file():
+        # What is compiled is another one for each moment at which a wheel comes in.
+        rows = path.read_bytes().splitlines(keepends=True)
+        lasting = b"".join(row for row in rows if b".pyc," not in row)
+        return hashlib.sha256(lasting).hexdigest()
     return "folder" if path.is_dir() else sha256_file(path)
 
 
