@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class Bench:
                 if shutil.which(program.split()[0]):
                     commands[program] = _hashing(program, place)
         else:
-            walk = [sys.executable, "-I", "-S", "-c", _WALK, place]
+            walk: Command = [sys.executable, "-I", "-S", "-c", _WALK, place]
             commands = {
                 "mvenv doctor --check": doctor,
                 "a bare walk, in Python": walk,
@@ -191,8 +192,8 @@ def main() -> None:
         for lock in arguments.locks:
             bench = Bench(arguments, lock, folder)
             parts: dict[str, Callable[[], dict[str, Any]]] = {
-                "quick": lambda bench=bench: bench.check(full=False),
-                "full": lambda bench=bench: bench.check(full=True),
+                "quick": partial(bench.check, full=False),
+                "full": partial(bench.check, full=True),
                 "adopt": bench.adopt,
             }
             for name, part in parts.items():

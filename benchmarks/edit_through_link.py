@@ -78,8 +78,8 @@ class Comparison:
         """Install, with hashes required, as the careful do."""
         options = ("--require-hashes", "--link-mode", "hardlink", *more)
         python = place / "bin" / "python"
-        command = (self.uv, "pip", "install", "-q", "--python", python, *options)
-        self.run(*command, "-r", requirements)
+        command = (self.uv, "pip", "install", "-q", "--python", str(python))
+        self.run(*command, *options, "-r", requirements)
 
     def with_uv(self) -> dict[str, object]:
         """Return what became of the edit with uv."""
