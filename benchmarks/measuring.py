@@ -77,7 +77,8 @@ def run_quietly(
         check=False,
     )
     if done.returncode:
-        raise SystemExit(f"{command[0]} ended with {done.returncode}:\n{done.stderr}")
+        said = done.stderr or done.stdout
+        raise SystemExit(f"{command[0]} ended with {done.returncode}:\n{said}")
     return done.stdout
 
 

@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import disk
+from contents import installed_files
 from measuring import Run, describe_machine, measure, run_quietly, spread, table
 
 _LOCKS = Path(__file__).parent / "locks"
 _TOOLS = ("mvenv create", "uv sync --frozen", "cp -al")
-_OWN = {"RECORD", "INSTALLER", "REQUESTED", "uv_cache.json", "direct_url.json"}
-"""Files that every installer writes in its own way."""
 _SETTINGS = ("MVENV_", "UV_", "PYTHON", "VIRTUAL_ENV")
 """Variables that would change what is measured, by how they begin."""
 
@@ -127,23 +126,14 @@ def time_tools(bench: Bench, count: int) -> dict[str, Any]:
 
 def compare_trees(bench: Bench) -> dict[str, int]:
     """Return how many files of uv's environment differ from ours in name or size."""
-    ours = dict(_installed(bench.folder / "mvenv-1"))
-    theirs = dict(_installed(bench.folder / "uv-1"))
+    ours = dict(installed_files(bench.folder / "mvenv-1"))
+    theirs = dict(installed_files(bench.folder / "uv-1"))
     differing = {
         path
         for path in ours.keys() | theirs.keys()
         if ours.get(path) != theirs.get(path)
     }
     return {"files": len(ours), "differing": len(differing)}
-
-
-def _installed(environment: Path) -> Iterator[tuple[str, int]]:
-    for folder, names, files in os.walk(environment / "lib"):
-        names[:] = [name for name in names if name != "__pycache__"]
-        for name in files:
-            if name not in _OWN and not name.startswith("_virtualenv"):
-                path = os.path.join(folder, name)
-                yield os.path.relpath(path, environment), os.lstat(path).st_size
 
 
 def count_connections(bench: Bench) -> dict[str, int]:
