@@ -15,10 +15,12 @@ from mvenv.diagnose.model import HealClass, Level
 
 @pytest.fixture
 def compiled(scene: Scene) -> Scene:
-    """Return an environment whose modules have bytecode."""
-    command = [str(scene.env / "bin/python"), "-m", "compileall", "-q", str(scene.site)]
+    """Return an environment whose modules have bytecode that Python made."""
+    python = str(scene.env / "bin/python")
     subprocess.run(
-        command, check=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+        [python, "-m", "compileall", "-q", "-f", str(scene.site)],
+        check=True,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
     )
     return scene
 

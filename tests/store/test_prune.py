@@ -623,4 +623,5 @@ def test_what_is_said_to_come_back_comes_back(
     came = _settled_free(folder, before + pruned.bytes, slack) - before
     assert abs(came - pruned.bytes) <= slack, (came, pruned.bytes)
     expected = 8 if mode == "copy" else 3
-    assert pruned.bytes >> 20 == expected
+    # And blocks of bytecode, by the file system.
+    assert pruned.bytes >> 20 in {expected, expected + 1}
