@@ -427,3 +427,12 @@ def test_test_modules_have_names_of_their_own() -> None:
     seen = Counter(path.name for path in Path(__file__).parent.rglob("test_*.py"))
 
     assert [name for name, times in seen.items() if times > 1] == []
+
+
+def test_benchmarks_are_not_named_like_folders_of_tests() -> None:
+    """Both lie on the path: a script would hide the folder, which is no package."""
+    tests = Path(__file__).parent
+    folders = {path.parent.name for path in tests.rglob("*.py")}
+    scripts = {path.stem for path in (tests.parent / "benchmarks").glob("*.py")}
+
+    assert scripts & folders == set()

@@ -245,6 +245,27 @@ def test_what_others_share_and_is_wrong_goes(
     assert mvenv("doctor", tmp_path / "c", "--check", "--full").code == 0
 
 
+def test_touched_bytecode_is_sealed_again(
+    mvenv: Runner, lock: Path, tmp_path: Path
+) -> None:
+    mvenv.create(tmp_path / "env", lock, "--link-mode", "hardlink")
+    file = _compiled(tmp_path / "env")[f"demo/deep/__pycache__/er.{_TAG}.pyc"]
+    before = file.stat()
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 10**9))
+    told = mvenv("doctor", "--all", "--check", "--json")
+
+    assert told.code == 0
+    assert [(one["code"], one["drift"]) for one in told.value["findings"]] == [
+        ("F44", True)
+    ]
+    assert mvenv("doctor", "--all").code == 0
+    assert file.stat().st_mtime_ns == before.st_mtime_ns
+    assert file.stat().st_ino == before.st_ino
+    [stored] = mvenv.store.rglob(f"er.{_TAG}.pyc")
+    assert stored.samefile(file)
+    assert mvenv("doctor", "--all", "--check", "--json").value["findings"] == []
+
+
 def test_a_scrub_finds_it_too(
     mvenv: Runner, lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ __all__ = ["examine_stored_bytecode"]
 def examine_stored_bytecode(
     layout: StoreLayout, key: StoreKey, level: Level, *, known: Container[str]
 ) -> Iterator[Finding]:
-    """Yield the tags whose bytecode is not what was compiled; it can be made again.
+    """Yield the tags whose bytecode is not as it was compiled; it can be made again.
 
     ``known`` are tags of which each file was found right already.
     """
@@ -32,49 +32,58 @@ def examine_stored_bytecode(
     for tag in tags:
         if tag in known:
             continue
-        detail = _what_is_wrong(folder / tag, key, level)
-        if detail is not None:
+        code, detail = _what_is_wrong(folder / tag, key, level)
+        if code is not None:
             below = folder.relative_to(layout.root).as_posix()
             yield Finding(
-                code="F18",
+                code=code,
                 where=layout.root,
                 heal=HealClass.PLAIN,
                 detail=detail,
                 path=f"{below}/{tag}",
                 distribution=None,
                 wheel=key,
+                # Backup tools move dates: nothing is wrong with the bytes.
+                drift=code == "F44",
             )
 
 
-def _what_is_wrong(root: Path, key: StoreKey, level: Level) -> str | None:
+def _what_is_wrong(root: Path, key: StoreKey, level: Level) -> tuple[str | None, str]:
+    """Return the code of what is wrong, and words for it."""
     try:
         manifest = Manifest.from_bytes((root / MANIFEST).read_bytes())
     except OSError:
         manifest = None
     if manifest is None or manifest.sha256 != key:
-        return "has no manifest that can be read"
+        return "F18", "has no manifest that can be read"
     this_boot = boot_id()
     flushed = (this_boot and manifest.boot_id == this_boot) or (root / SYNCED).exists()
     whole = level is Level.FULL or not flushed
+    unsealed = [
+        file
+        for file in manifest.files
+        if whole or not _is_sealed(root / TREE / file.path, file)
+    ]
     wrong = [
         file.path
-        for file in manifest.files
-        if not _is_right(root / TREE / file.path, file, whole=whole)
+        for file in unsealed
+        if not has_content(str(root / TREE / file.path), file)
     ]
-    if not wrong:
-        return None
-    more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-    return f"`{wrong[0]}`{more} is not what was compiled"
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        return "F18", f"`{wrong[0]}`{more} is not what was compiled"
+    if all(_is_sealed(root / TREE / file.path, file) for file in unsealed):
+        return None, ""
+    return "F44", "has other dates or modes"
 
 
-def _is_right(path: Path, file: ManifestFile, *, whole: bool) -> bool:
+def _is_sealed(path: Path, file: ManifestFile) -> bool:
     try:
         seen = path.lstat()
-        return (
-            seen.st_size == file.size
-            and seen.st_mtime_ns == file.mtime_ns
-            and seen.st_mode == stat.S_IFREG | file.mode
-            and (not whole or has_content(str(path), file))
-        )
     except OSError:
         return False
+    return (
+        seen.st_size == file.size
+        and seen.st_mtime_ns == file.mtime_ns
+        and seen.st_mode == stat.S_IFREG | file.mode
+    )

@@ -258,11 +258,13 @@ def _key(finding: Finding) -> StoreKey:
 def _bytecode(finding: Finding, means: Means) -> Repair:
     tag = (finding.path or "").rpartition("/")[2]
 
-    def drop() -> None:
-        means.store.drop_bytecode(_key(finding), tag)
+    def mend() -> None:
+        means.store.mend_bytecode(_key(finding), tag)
 
     words = "taken out: it is compiled anew where it is next needed"
-    return Repair(finding=finding, words=words, act=drop)
+    if finding.code == "F44":
+        words = "sealed again: its bytes are right"
+    return Repair(finding=finding, words=words, act=mend)
 
 
 _BY_CODE: dict[str, Callable[[Finding, Means], Repair]] = {
@@ -270,6 +272,7 @@ _BY_CODE: dict[str, Callable[[Finding, Means], Repair]] = {
     "F40": _absent_entry,
     "F42": _swept,
     "F43": _mark_flushed,
+    "F44": _bytecode,
     "F45": _lost_manifest,
     "F46": _set_aside,
     "F47": _record,

@@ -228,7 +228,7 @@ class WheelStore:
                 return Mending(usable=False, changed=changed, kept=self._set_aside(key))
             for fault in faults:
                 self._reseal(wheel, fault.file)
-            self._drop_wrong_bytecode(wheel)
+            self._mend_all_bytecode(wheel)
             return Mending(usable=True, changed=(), kept=None)
 
     def _reseal(self, wheel: StoredWheel, file: ManifestFile) -> None:
@@ -277,22 +277,30 @@ class WheelStore:
             os.rename(staged.root, final)
             return StoredWheel(key=wheel.key, root=final, manifest=staged.manifest)
 
-    def drop_bytecode(self, key: StoreKey, tag: str) -> None:
-        """Take out what was compiled from a wheel: it can be compiled again."""
-        with self.locked(key):
-            root = self.layout.entry(key) / BYTECODE / tag
-            if os.path.lexists(root):
-                discard(self.layout, root)
+    def mend_bytecode(self, key: StoreKey, tag: str) -> None:
+        """Seal again what was compiled from a wheel; take out what has other bytes.
 
-    def _drop_wrong_bytecode(self, wheel: StoredWheel) -> None:
+        It can be compiled again.
+        """
+        with self.locked(key):
+            self._mend_bytecode(self.layout.entry(key) / BYTECODE / tag, key)
+
+    def _mend_all_bytecode(self, wheel: StoredWheel) -> None:
         tags: list[str] = []
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             tags = os.listdir(wheel.root / BYTECODE)
         for tag in tags:
-            root = wheel.root / BYTECODE / tag
-            compiled = self._load_from(root, wheel.key)
-            if compiled is None or self.verify(compiled):
+            self._mend_bytecode(wheel.root / BYTECODE / tag, wheel.key)
+
+    def _mend_bytecode(self, root: Path, key: StoreKey) -> None:
+        compiled = self._load_from(root, key)
+        faults = self.verify(compiled) if compiled is not None else ()
+        if compiled is None or any(fault.content for fault in faults):
+            if os.path.lexists(root):
                 discard(self.layout, root)
+            return
+        for fault in faults:
+            self._reseal(compiled, fault.file)
 
     def take_out(self, key: StoreKey) -> Path | None:
         """Take an entry out, damaged or not; return where its changed files are now."""

@@ -1,6 +1,6 @@
 """Checking and adopting: against a bare walk, against hashing alone, against a copy.
 
-``python benchmarks/doctor.py --help``; ``README.md`` beside this file says what is
+``python benchmarks/checking.py --help``; ``README.md`` beside this file says what is
 measured and how. Needs mvenv and uv; xxhsum where its figure is wanted.
 """
 
