@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mvenv.diagnose.roots import RootLook, RootStanding, look_at_root
+from mvenv.env.beside import sweep_beside
 from mvenv.errors import StoreError, SystemFault, UsageError
 from mvenv.link.usage import Usage, measure, wake_file_system
 from mvenv.progress import Reporter, Unit
@@ -286,6 +287,8 @@ class _Removing:
         untouched = self._untouched(chosen, reporter)
         # What killed runs left gives room too, and takes time that nobody waits for.
         sweep(self.layout)
+        for look in known.live() if known is not None else ():
+            sweep_beside(look.place)
         with deleting(self.layout):
             with alone(self.layout, patience=self.patience):
                 # Who came while we looked is on record by now.

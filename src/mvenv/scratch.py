@@ -78,6 +78,15 @@ class ScratchFolder:
         self._count += 1
         return self.path / str(self._count)
 
+    @property
+    def lock(self) -> int:
+        """Return the descriptor of the lock: whoever has it keeps the folder alive."""
+        return self._lock
+
+    def let_go(self) -> None:
+        """Leave the folder to another process, which has its lock."""
+        os.close(self._lock)
+
     def remove(self) -> None:
         """Delete the folder; what cannot be deleted now is swept by a later run."""
         try:

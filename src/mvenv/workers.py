@@ -5,7 +5,7 @@ makes forks safe for programs without threads (Linux), and where there is more t
 processor; else, and where a worker fails, the work is done here.
 
 No worker outlives who started it: it is ended with what raises there, and by the kernel
-where that process is killed.
+where that process is killed. What is detached does, and may be ended anywhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-__all__ = ["at_once", "processors"]
+__all__ = ["at_once", "detach", "processors"]
 
 _Part = TypeVar("_Part")
 _Result = TypeVar("_Result")
@@ -32,12 +32,16 @@ def processors() -> int:
     A thread can hold a lock while another forks, and it stays locked in the child: so
     it is 1 while there are threads.
     """
-    if not sys.platform.startswith("linux") or threading.active_count() > 1:
+    if not _may_fork():
         return 1
     # Our parent wants no word of processes that ended: then none can be waited for.
     if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
         return 1
     return len(os.sched_getaffinity(0))
+
+
+def _may_fork() -> bool:
+    return sys.platform.startswith("linux") and threading.active_count() == 1
 
 
 def at_once(
@@ -152,15 +156,64 @@ def _end_with(parent: int) -> None:
     # Loaded already by who makes environments.
     import ctypes
 
-    for number in _ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+    _end_when_asked()
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
+def _end_when_asked() -> None:
+    """Handle signals as the system does, in a child: what cleans up is the parent's."""
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+
+
+def detach(work: Callable[[], object], *, keep: int) -> bool:
+    """Do a work in a process that outlives this one; false where there can be none.
+
+    It has nothing of ours but the descriptor ``keep``: no terminal, no pipe that
+    somebody reads to its end, no lock. It stands back behind whoever else is at work.
+    Nobody hears of what becomes of it.
+    """
+    if not _may_fork():
+        return False
+    with _no_signals():
+        try:
+            pid = os.fork()
+        except OSError:
+            return False
+        if not pid:
+            _leave(work, keep)
+        try:
+            # When that one has ended, the other has let go of what is ours.
+            return os.waitpid(pid, 0)[1] == 0
+        except ChildProcessError:
+            return True
+
+
+def _leave(work: Callable[[], object], keep: int) -> None:
+    """Start a process without a parent, and end this one."""
+    code = 1
+    try:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nothing, stream)
+        os.closerange(3, keep)
+        os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+        if not os.fork():
+            _end_when_asked()
+            os.nice(_LAST)
+            work()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+_LAST = 19
+"""How nice: others come first."""
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SET_DEATH_SIGNAL = 1
 """``prctl(2)``: PR_SET_PDEATHSIG."""

@@ -19,17 +19,15 @@ from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
+from mvenv.env.beside import NEW, Holder, removed_later, sweep_beside
 from mvenv.env.receipt import BUILDING, FOLDER
 from mvenv.env.state import EnvironmentState, Standing
 from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
 from mvenv.link.probe import sweep_probes
 from mvenv.records import sweep_temporaries
-from mvenv.scratch import ScratchFolder, sweep_scratch
 
 __all__ = ["Place", "check_free", "exchange", "open_place"]
 
-_PREFIX = ".mvenv-build-"
-_NEW = "new"
 _NOT_BESIDE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _RENAME_EXCHANGE = 2
 """``renameat2(2)``; macOS's ``RENAME_SWAP`` has the same value."""
@@ -68,7 +66,7 @@ def open_place(
     check_free(state, clear=clear)
     made = _make_parents(state.place.parent)
     try:
-        sweep_scratch(state.place.parent, _PREFIX)
+        sweep_beside(state.place)
         holder = None if _must_stay(state, clear=clear) else _make_holder(state)
         if holder is None:
             with _in_place(state, clear=clear, fingerprint=fingerprint) as place:
@@ -78,8 +76,10 @@ def open_place(
         try:
             yield beside
         finally:
-            holder.remove()
-            beside.leftover = holder.path if os.path.lexists(holder.path) else None
+            if not (beside.replaced and removed_later(holder, beside.folder)):
+                holder.remove()
+                left = os.path.lexists(holder.path)
+                beside.leftover = holder.path if left else None
     except BaseException:
         for folder in reversed(made):
             with contextlib.suppress(OSError):
@@ -97,7 +97,7 @@ def check_free(state: EnvironmentState, *, clear: bool) -> None:
         )
     if state.standing is Standing.ENVIRONMENT and not clear:
         # Perhaps made by a run that was killed while it cleaned up.
-        sweep_scratch(state.place.parent, _PREFIX)
+        sweep_beside(state.place)
         raise EnvironmentExists(
             f"`{state.path}` is a virtual environment already",
             hint="`--clear` replaces it with a new one",
@@ -128,26 +128,12 @@ def _make_parents(parent: Path) -> list[Path]:
     return made
 
 
-class _Holder(ScratchFolder):
-    """A hidden folder beside the environment, with the new one in it."""
-
-    def __init__(self, parent: Path) -> None:
-        super().__init__(parent, _PREFIX, mode=0o755)
-        try:
-            # Keeps the rest out of version control while it is built.
-            (self.path / ".gitignore").write_bytes(b"*\n")
-            (self.path / _NEW).mkdir(mode=0o755)
-        except BaseException:
-            self.remove()
-            raise
-
-
-def _make_holder(state: EnvironmentState) -> _Holder | None:
+def _make_holder(state: EnvironmentState) -> Holder | None:
     """Return a holder, or `None` where the environment must be filled in place."""
     present = state.standing is not Standing.ABSENT
     replaces = state.standing in {Standing.ENVIRONMENT, Standing.HALF_BUILT}
     try:
-        holder = _Holder(state.place.parent)
+        holder = Holder(state.place.parent)
         try:
             if not replaces or _can_exchange(holder.path):
                 return holder
@@ -168,10 +154,12 @@ class _Beside:
 
     replaces = False
 
-    def __init__(self, holder: _Holder, state: EnvironmentState) -> None:
+    def __init__(self, holder: Holder, state: EnvironmentState) -> None:
         self._state = state
-        self.folder = holder.path / _NEW
+        self.folder = holder.path / NEW
         self.leftover: Path | None = None
+        self.replaced = False
+        """The old environment is where the new one was built."""
 
     def commit(self, planned: Callable[[], frozenset[str]]) -> None:
         """Rename, or exchange with what is there; the old one goes with the holder."""
@@ -197,6 +185,7 @@ class _Beside:
             if not self._is_what_was_seen(self.folder):
                 exchange(self.folder, place)
                 raise _made_meanwhile(place)
+            self.replaced = True
 
     def _is_what_was_seen(self, folder: Path) -> bool:
         seen = folder.lstat()
