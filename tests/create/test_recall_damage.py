@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import shutil
 from collections.abc import Callable
@@ -14,7 +15,13 @@ import pytest
 from kit.commands import Runner
 from kit.deciding import Deciding
 from mvenv.hashes import digest_bytes
-from mvenv.records import read_record, seal_record, store_json, unseal_record
+from mvenv.records import (
+    read_record,
+    seal_record,
+    store_json,
+    unseal_record,
+    write_record,
+)
 from mvenv.store.names import SYNCED
 
 Change = Callable[[Path], object]
@@ -164,6 +171,52 @@ def test_a_record_of_an_answer(
     assert "Traceback" not in decides.last.err
     assert list(decides.env.rglob("plain/__init__.py"))
     if not answer.is_dir():
+        assert not decides(lock)
+
+
+def _marshalled(value: Any) -> Change:
+    return lambda path: write_record(path, "recipe", 1, marshal.dumps(value))
+
+
+RECIPES: dict[str, Change] = {
+    **{name: RECORDS[name] for name in ("empty", "cut", "deleted", "a folder")},
+    "of another format": lambda path: write_record(path, "recipe", 99, b""),
+    "no marshal": lambda path: write_record(path, "recipe", 1, b"garbage"),
+    "half of it": lambda path: write_record(path, "recipe", 1, marshal.dumps([1])[:-1]),
+    "nothing": _marshalled(None),
+    "a number": _marshalled(5),
+    "too little": _marshalled((marshal.version,)),
+    "numbers": _marshalled((marshal.version, *range(9))),
+    "of another plan": lambda path: _change_recipe(path, 1, (1, 2, 3)),
+    "of another Python": lambda path: _change_recipe(path, 0, 99),
+    "a wheel elsewhere": lambda path: _change_recipe(path, 2, [("../../etc", "x")]),
+    "a wheel that is a number": lambda path: _change_recipe(path, 2, [(5, "x")]),
+    "marks of no wheel": lambda path: _change_recipe(path, 3, [(99, "x")]),
+    "a distribution of numbers": lambda path: _change_recipe(path, 4, [(1, 2)]),
+    "conflicts of numbers": lambda path: _change_recipe(path, 5, [5]),
+    "scripts of numbers": lambda path: _change_recipe(path, 6, [(5,)]),
+    "links of numbers": lambda path: _change_recipe(path, 7, [(5, 5, 5)]),
+}
+
+
+def _change_recipe(path: Path, index: int, value: object) -> None:
+    payload = read_record(path, "recipe", 1)
+    assert payload is not None
+    told = list(marshal.loads(payload))  # noqa: S302 our own
+    told[index] = value
+    write_record(path, "recipe", 1, marshal.dumps(tuple(told)))
+
+
+@pytest.mark.parametrize("change", RECIPES.values(), ids=RECIPES.keys())
+def test_a_recipe(decides: Deciding, lock: Path, mvenv: Runner, change: Change) -> None:
+    decides(lock)
+    [recipe] = (mvenv.store / "ready").glob("*.recipe")
+    change(recipe)
+
+    assert decides(lock)
+    assert "Traceback" not in decides.last.err
+    assert list(decides.env.rglob("plain/__init__.py"))
+    if not recipe.is_dir():
         assert not decides(lock)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from mvenv.apply.parts import Part, ToWrite, share_out
 from mvenv.env.receipt import Installed
+from mvenv.errors import StoreError
 from mvenv.link.tree import FileLink, FolderLinks
 from mvenv.plan.model import (
     Conflict,
@@ -30,7 +31,7 @@ from mvenv.plan.model import (
 from mvenv.plan.record import load_plan
 from mvenv.records import read_record, write_record
 from mvenv.store.entries import StaleWheels
-from mvenv.store.layout import StoreKey, StoreLayout
+from mvenv.store.layout import StoreKey, StoreLayout, entry_key
 from mvenv.store.names import SYNCED, TREE
 from mvenv.store.plans import RECIPE, recall_plan
 
@@ -123,20 +124,25 @@ def recall_recipe(layout: StoreLayout, sha256: str) -> Recipe | None:
     That a wheel is there says nothing of its files: each is checked as it is linked.
     """
     payload = read_record(_place(layout, sha256), _KIND, _FORMAT)
-    try:
-        if payload is None:
-            return None
-        value = marshal.loads(payload)  # noqa: S302 from the owner's own store
-        version, stamp, wheels, flushed, *rest = value
-        distributions, conflicts, scripts, late, trunk, parts = rest
-    # Of another version.
-    except (EOFError, TypeError, ValueError):
+    if payload is None:
         return None
+    try:
+        return _loaded(marshal.loads(payload), layout, sha256)  # noqa: S302 our own
+    # Of another version, or of whoever else can make a checksum.
+    except (AttributeError, EOFError, LookupError, TypeError, ValueError, StoreError):
+        return None
+
+
+def _loaded(value: Sequence[Any], layout: StoreLayout, sha256: str) -> Recipe | None:
+    version, stamp, wheels, flushed, *rest = value
+    distributions, conflicts, scripts, late, trunk, parts = rest
     root = str(layout.root)
     if version != marshal.version or stamp != _stamp_of(layout, sha256):
         return None
     planned = tuple(
-        PlannedWheel(key, filename, str(layout.entry(StoreKey(key))), True, ())
+        PlannedWheel(
+            key, filename, str(layout.entry(entry_key(key))), shared=True, rest=()
+        )
         for key, filename in wheels
     )
     marks = [f"{one.root}/{SYNCED}" for one in planned]
