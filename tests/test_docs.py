@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from mvenv.cli import command
+from mvenv.cli.commands import command
 
 DOCS = Path(__file__).parents[1] / "docs"
 

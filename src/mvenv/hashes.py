@@ -5,13 +5,24 @@ The one door to `xxhash`.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import os
-from dataclasses import dataclass
-from typing import Protocol
+import sys
 
 import xxhash
+
+from mvenv.values import Protocol, dataclass
+
+try:  # Python's own, for when OpenSSL is not there
+    from _sha2 import (  # type: ignore[import-not-found]  # C
+        sha256 as _own_sha256,
+    )
+except ImportError:
+    try:
+        from _sha256 import (  # type: ignore[import-not-found]  # before 3.12
+            sha256 as _own_sha256,
+        )
+    except ImportError:  # left out where a certified OpenSSL is prescribed
+        _own_sha256 = None
 
 __all__ = [
     "CHUNK",
@@ -21,11 +32,14 @@ __all__ = [
     "digest_file",
     "quick_digest",
     "quick_file",
+    "sha256_bytes",
     "sha256_file",
 ]
 
 CHUNK = 1 << 18
 """Bytes read at a time; large enough that the calls vanish beside the hashing."""
+_LITTLE = 1 << 18
+"""Bytes that Python's own code hashes before OpenSSL, which is faster, is loaded."""
 
 
 class _Readable(Protocol):
@@ -47,10 +61,21 @@ class Digest:
     """Bytes."""
 
 
+def sha256_bytes(content: bytes) -> str:
+    """Return the sha256 of ``content`` in hexadecimal."""
+    if len(content) > _LITTLE or "hashlib" in sys.modules or _own_sha256 is None:
+        import hashlib
+
+        return hashlib.sha256(content).hexdigest()
+    return str(_own_sha256(content).hexdigest())
+
+
 class DigestingReader:
     """A binary reader that digests all that is read through it."""
 
     def __init__(self, stream: _Readable) -> None:
+        import hashlib
+
         self._stream = stream
         self._sha256 = hashlib.sha256()
         self._xxh3 = xxhash.xxh3_128()
@@ -76,7 +101,7 @@ class DigestingReader:
 def digest_bytes(content: bytes) -> Digest:
     """Return the digest of ``content``."""
     return Digest(
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256_bytes(content),
         xxh3=xxhash.xxh3_128_hexdigest(content),
         size=len(content),
     )
@@ -85,7 +110,10 @@ def digest_bytes(content: bytes) -> Digest:
 def digest_file(path: str | os.PathLike[str], *, dir_fd: int | None = None) -> Digest:
     """Return the digest of the file at ``path``; `OSError` where it cannot be read."""
     # An opener, since `open` closes what that gives it when the path is a folder.
-    opener = functools.partial(os.open, dir_fd=dir_fd)
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags, dir_fd=dir_fd)
+
     with open(path, "rb", buffering=0, opener=opener) as stream:
         reader = DigestingReader(stream)
         while reader.read(CHUNK):
@@ -95,6 +123,8 @@ def digest_file(path: str | os.PathLike[str], *, dir_fd: int | None = None) -> D
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
     """Return the sha256 of the file at ``path`` in hexadecimal."""
+    import hashlib
+
     with open(path, "rb", buffering=0) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

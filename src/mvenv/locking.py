@@ -11,10 +11,15 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 from mvenv.errors import Busy
+from mvenv.paths import read_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mvenv.paths import StrPath
 
 __all__ = ["PATIENCE", "lock_folder"]
 
@@ -27,7 +32,7 @@ _UNLOCKABLE = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBA
 
 @contextlib.contextmanager
 def lock_folder(
-    folder: Path, *, exclusive: bool, patience: float = PATIENCE
+    folder: StrPath, *, exclusive: bool, patience: float = PATIENCE
 ) -> Iterator[None]:
     """Hold a lock on ``folder``; `Busy` where another holds it for ``patience`` s.
 
@@ -48,7 +53,7 @@ def lock_folder(
             os.close(descriptor)
 
 
-def _acquire(descriptor: int, kind: int, folder: Path, deadline: float) -> None:
+def _acquire(descriptor: int, kind: int, folder: StrPath, deadline: float) -> None:
     while True:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
@@ -64,7 +69,7 @@ def _acquire(descriptor: int, kind: int, folder: Path, deadline: float) -> None:
             return
 
 
-def _busy(descriptor: int, folder: Path) -> Busy:
+def _busy(descriptor: int, folder: StrPath) -> Busy:
     holders = _holders(descriptor)
     named = f" (process {', '.join(holders)})" if holders else ""
     return Busy(
@@ -78,7 +83,7 @@ def _holders(descriptor: int) -> list[str]:
     inode = str(os.fstat(descriptor).st_ino)
     found = []
     with contextlib.suppress(OSError):
-        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+        for line in read_bytes("/proc/locks").decode("ascii").splitlines():
             # proc_locks(5): "1: FLOCK  ADVISORY  WRITE 708 08:01:393223 0 EOF"
             fields = line.split()
             if fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == inode:

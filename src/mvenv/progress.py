@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+
+from mvenv.values import Protocol
 
 __all__ = ["Reporter", "Silent", "Task", "Unit"]
 

@@ -288,7 +288,7 @@ class _Removing:
         # What killed runs left gives room too, and takes time that nobody waits for.
         sweep(self.layout)
         for look in known.live() if known is not None else ():
-            sweep_beside(look.place)
+            sweep_beside(str(look.place))
         with deleting(self.layout):
             with alone(self.layout, patience=self.patience):
                 # Who came while we looked is on record by now.

@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
-import shutil
 import stat
-from pathlib import Path
-from typing import Self
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Self
+
+    from mvenv.paths import StrPath
 
 __all__ = ["ScratchFolder", "is_abandoned", "sweep_scratch"]
 
@@ -26,38 +29,41 @@ class ScratchFolder:
     `OSError` where it cannot be made; nothing is left then.
     """
 
-    def __init__(self, parent: Path, prefix: str, *, mode: int = 0o700) -> None:
-        self._parent = parent
+    def __init__(self, parent: StrPath, prefix: str, *, mode: int = 0o700) -> None:
+        self._parent = os.fspath(parent)
         self._prefix = prefix
         self._mode = mode
         self._count = 0
         self._lock = -1
-        self.path = parent
+        self.path_text = self._parent
         while not self._claim():
             pass
 
     def _claim(self) -> bool:
         """Make and lock a folder; false where a sweep took it before the lock."""
-        self.path = self._parent / f"{self._prefix}{secrets.token_hex(4)}"
+        name = f"{self._prefix}{os.urandom(4).hex()}"
+        self.path_text = os.path.join(self._parent, name)
         try:
-            self.path.mkdir(mode=self._mode)
+            os.mkdir(self.path_text, self._mode)
         except OSError:
             raise
         except BaseException:
             # A signal, whose handler raises when the folder is made already.
-            _delete(self.path)
+            _delete(self.path_text)
             raise
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._lock = os.open(self.path / _LOCK, flags, 0o600)
+            self._lock = os.open(f"{self.path_text}/{_LOCK}", flags, 0o600)
         except FileNotFoundError:
             return False
         except BaseException:
-            _delete(self.path)
+            _delete(self.path_text)
             raise
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-            if os.path.samestat(os.stat(self.path / _LOCK), os.fstat(self._lock)):
+            if os.path.samestat(
+                os.stat(f"{self.path_text}/{_LOCK}"), os.fstat(self._lock)
+            ):
                 return True
         except FileNotFoundError:
             pass
@@ -66,6 +72,13 @@ class ScratchFolder:
             raise
         os.close(self._lock)
         return False
+
+    @property
+    def path(self) -> Path:
+        """Return the folder."""
+        from pathlib import Path
+
+        return Path(self.path_text)
 
     def __enter__(self) -> Self:
         return self
@@ -90,17 +103,17 @@ class ScratchFolder:
     def remove(self) -> None:
         """Delete the folder; what cannot be deleted now is swept by a later run."""
         try:
-            _delete(self.path)
+            _delete(self.path_text)
         except BaseException:
             # A signal, whose handler raises: the one that comes is the last.
-            _delete(self.path)
+            _delete(self.path_text)
             raise
         finally:
             with contextlib.suppress(OSError):
                 os.close(self._lock)
 
 
-def _delete(folder: Path) -> None:
+def _delete(folder: str) -> None:
     """Delete a scratch folder, its lock last: what has none is never swept."""
     with contextlib.suppress(OSError):
         opened = _open_folder(folder)
@@ -112,10 +125,10 @@ def _delete(folder: Path) -> None:
                 os.unlink(_LOCK, dir_fd=opened)
         finally:
             os.close(opened)
-        folder.rmdir()
+        os.rmdir(folder)
 
 
-def _open_folder(folder: Path) -> int:
+def _open_folder(folder: StrPath) -> int:
     # In a folder that others can write to, the name may lead elsewhere by now.
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open(folder, flags)
@@ -125,12 +138,14 @@ def _delete_entry(name: str, folder: int) -> None:
     with contextlib.suppress(OSError):
         seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(seen.st_mode):
+            import shutil
+
             shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
         else:
             os.unlink(name, dir_fd=folder)
 
 
-def is_abandoned(folder: Path) -> bool:
+def is_abandoned(folder: StrPath) -> bool:
     """Return whether a scratch folder's process is dead; its lock is taken to ask.
 
     Never of a folder that has nothing but its lock: between its making and its locking
@@ -158,12 +173,12 @@ def is_abandoned(folder: Path) -> bool:
         os.close(opened)
 
 
-def sweep_scratch(parent: Path, prefix: str) -> None:
+def sweep_scratch(parent: StrPath, prefix: str) -> None:
     """Delete one's own scratch folders in ``parent`` whose processes are dead."""
     with contextlib.suppress(OSError):
         with os.scandir(parent) as entries:
             found = [
-                Path(entry.path)
+                entry.path
                 for entry in entries
                 if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False)
             ]
@@ -171,7 +186,7 @@ def sweep_scratch(parent: Path, prefix: str) -> None:
             _sweep_one(folder)
 
 
-def _sweep_one(folder: Path) -> None:
+def _sweep_one(folder: str) -> None:
     with contextlib.suppress(OSError):
         opened = _open_folder(folder)
         try:
@@ -182,7 +197,7 @@ def _sweep_one(folder: Path) -> None:
         except FileNotFoundError:
             # Killed before its lock was made, or about to make it: then it sees
             # that the folder is gone and makes another.
-            folder.rmdir()
+            os.rmdir(folder)
             return
         finally:
             os.close(opened)

@@ -13,16 +13,22 @@ from __future__ import annotations
 import contextlib
 import marshal
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any, TypeVar
+
+    _Part = TypeVar("_Part")
+    _Result = TypeVar("_Result")
+else:
+    # `signal` makes enums of all that is in this, which takes a while.
+    import _signal as signal
 
 __all__ = ["at_once", "detach", "processors"]
 
-_Part = TypeVar("_Part")
-_Result = TypeVar("_Result")
 _CHUNK = 1 << 20
 
 
@@ -41,7 +47,9 @@ def processors() -> int:
 
 
 def _may_fork() -> bool:
-    return sys.platform.startswith("linux") and threading.active_count() == 1
+    threading = sys.modules.get("threading")
+    threads = threading.active_count() if threading else 1
+    return sys.platform.startswith("linux") and threads == 1
 
 
 def at_once(
@@ -153,7 +161,6 @@ def _serve(work: Callable[[_Part], Any], part: _Part, answer: int, parent: int) 
 
 def _end_with(parent: int) -> None:
     """End at once when asked to, and when ``parent`` ends, be it killed."""
-    # Loaded already by who makes environments.
     import ctypes
 
     _end_when_asked()

@@ -13,6 +13,7 @@ import errno
 import json
 import mmap
 import os
+import shutil
 import signal
 import sys
 import time
@@ -23,6 +24,8 @@ from mvenv.apply import parts
 from mvenv.cli import run
 from mvenv.cli.signals import unwind_on_signals
 from mvenv.store import entries
+
+assert shutil.rmtree.avoids_symlink_attacks, "looks at `os` when it is imported"
 
 CALLS = (
     "fork",

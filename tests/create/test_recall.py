@@ -176,7 +176,7 @@ def test_seed(decides: Deciding, lock: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert not decides(lock, "--seed")
 
     # Another virtualenv carries another pip.
-    monkeypatch.setattr(memory, "seed_identity", lambda _: ("99.0",))
+    monkeypatch.setattr(seeds, "seed_identity", lambda _: ("99.0",))
     assert decides(lock, "--seed")
     assert not decides(lock)
 

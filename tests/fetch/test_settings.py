@@ -6,15 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mvenv.fetch.redaction import redact_text, redact_url
 from mvenv.fetch.settings import DEFAULT_INDEX_URL, FetchSettings
-from mvenv.fetch.urls import (
-    Userinfo,
-    file_url_path,
-    origin_of,
-    redact_text,
-    redact_url,
-    split_userinfo,
-)
+from mvenv.fetch.urls import Userinfo, file_url_path, origin_of, split_userinfo
 
 
 @pytest.mark.parametrize(

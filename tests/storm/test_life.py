@@ -26,7 +26,8 @@ from hypothesis.stateful import (
 )
 
 from kit.never import Watch, expected_in, is_true_record
-from mvenv.cli import command, run
+from mvenv.cli import run
+from mvenv.cli.commands import command
 from mvenv.link.modes import LinkMode, LinkPolicy
 from mvenv.selftest import SelfTestRequest, new_scene
 from mvenv.selftest.catalogue import KINDS

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from mvenv import __version__
 from mvenv.apply.filling import Filled, fill
@@ -18,16 +14,23 @@ from mvenv.env.place import Place, open_place
 from mvenv.env.receipt import PLAN, Asked, Receipt, read_receipt, write_receipt
 from mvenv.env.state import EnvironmentState, Standing
 from mvenv.errors import LinkError, SystemFault
+from mvenv.hashes import sha256_bytes
 from mvenv.link.files import share_file
 from mvenv.link.modes import LinkChoice, LinkMode, LinkPolicy
 from mvenv.link.probe import probe
 from mvenv.locking import lock_folder
 from mvenv.store.durability import boot_id, flush_file_system
 from mvenv.store.entries import StaleWheels, StoredWheel, WheelStore
-from mvenv.store.plans import keep_plan
+from mvenv.store.plans import keep_plan, plan_text
 from mvenv.store.registry import Root, new_id, register, unregister
 from mvenv.store.runs import RunFolder
 from mvenv.target import Target
+from mvenv.values import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 __all__ = ["Application", "Applied", "Origin"]
 
@@ -36,7 +39,7 @@ __all__ = ["Application", "Applied", "Origin"]
 class Origin:
     """The lockfile that a plan comes from, for the receipt."""
 
-    path: Path
+    path: str
     sha256: str
 
 
@@ -80,10 +83,10 @@ class Application:
         """
         root = Root(
             id=new_id(),
-            path=str(self.state.path),
+            path=self.state.path_text,
             wheels=tuple(wheel.key for wheel in self.recipe.wheels if wheel.shared),
             plan=self.sha256,
-            lockfile=str(self.origin.path),
+            lockfile=self.origin.path,
         )
         with (
             self._old_at_rest(),
@@ -121,9 +124,9 @@ class Application:
         layout = self.store.layout
         if self.record is not None:
             keep_plan(layout, self.record, self.sha256)
-        kept = layout.plans / self.sha256
+        kept = plan_text(layout, self.sha256)
         try:
-            share_file(kept, place.folder / PLAN, choice.modes, self.record)
+            share_file(kept, f"{place.folder_text}/{PLAN}", choice.modes, self.record)
         except FileNotFoundError:
             # Pruned since it was recalled: it is made again, from the lockfile.
             keys = frozenset(wheel.key for wheel in self.recipe.wheels)
@@ -138,7 +141,7 @@ class Application:
 
     def _forget(self, root: Root) -> None:
         """Take the environment off the record, unless it took its name after all."""
-        receipt = read_receipt(self.state.place)
+        receipt = read_receipt(self.state.place_text)
         if receipt is None or receipt.id != root.id:
             with contextlib.suppress(OSError):
                 unregister(self.store.layout, root.id)
@@ -147,20 +150,18 @@ class Application:
         parts = [
             self.target.real_executable,
             self.target.version,
-            str(self.state.path),
+            self.state.path_text,
             *(f"{one.name} {one.version}" for one in self.recipe.distributions),
             *(wheel.key for wheel in self.recipe.wheels),
         ]
-        return hashlib.sha256(
-            "\n".join(parts).encode("utf-8", "surrogateescape")
-        ).hexdigest()
+        return sha256_bytes("\n".join(parts).encode("utf-8", "surrogateescape"))
 
     def _probe(self, place: Place) -> LinkChoice:
         choice = probe(
-            self.run.path,
-            place.folder,
+            self.run.path_text,
+            place.folder_text,
             self.policy,
-            same_owner=place.folder.stat().st_uid == os.geteuid(),
+            same_owner=os.stat(place.folder_text).st_uid == os.geteuid(),
         )
         if self.require_link and choice.best is LinkMode.COPY:
             reasons = "; ".join(
@@ -178,8 +179,8 @@ class Application:
         return fill(
             self.recipe,
             self.bare,
-            place.folder,
-            python=python_in(str(self.state.path)),
+            place.folder_text,
+            python=python_in(self.state.path_text),
             modes=choice.modes,
             replaces=place.replaces,
             require_link=self.require_link,
@@ -220,21 +221,21 @@ class Application:
         flushed: bool,
     ) -> None:
         write_receipt(
-            place.folder,
+            place.folder_text,
             Receipt(
                 id=root.id,
                 path=root.path,
                 mvenv=__version__,
-                store=str(self.store.layout.root),
+                store=self.store.layout.root_text,
                 boot_id=boot_id(),
                 flushed=flushed,
                 link_mode=choice.best.value,
-                lockfile=str(self.origin.path),
+                lockfile=self.origin.path,
                 lockfile_sha256=self.origin.sha256,
                 interpreter=self.target.executable,
                 interpreter_version=self.target.version,
                 interpreter_seen=self._interpreter_seen(),
-                identity=_identity(place.folder),
+                identity=_identity(place.folder_text),
                 plan=root.plan,
                 asked=self.asked,
                 edits=(),
@@ -248,6 +249,6 @@ class Application:
         return (self.target.real_executable, seen.st_size, seen.st_mtime_ns)
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    seen = folder.stat()
+def _identity(folder: str) -> tuple[int, int]:
+    seen = os.stat(folder)
     return (seen.st_dev, seen.st_ino)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
 
 from mvenv.apply.parts import Part, ToWrite
 from mvenv.apply.recipe import Recipe
@@ -23,8 +19,16 @@ from mvenv.link.tree import Linker, Tally, Unlinked
 from mvenv.plan.model import PlannedRecord, PlannedScript, PlannedWheel
 from mvenv.store.entries import StaleWheels, WheelStore
 from mvenv.store.runs import RunFolder
+from mvenv.values import NamedTuple, dataclass
 from mvenv.wheels.record import record_row
 from mvenv.workers import at_once
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
+
+    from mvenv.paths import StrPath
 
 __all__ = ["Filled", "fill"]
 
@@ -43,7 +47,7 @@ class Filled:
 def fill(
     recipe: Recipe,
     bare: BareEnvironment,
-    folder: Path,
+    folder: StrPath,
     *,
     python: str,
     modes: Sequence[LinkMode],
@@ -241,6 +245,8 @@ def _is_bytecode(one: Unlinked) -> bool:
 def _wheel_of(
     wheels: Sequence[PlannedWheel], one: Unlinked
 ) -> tuple[PlannedWheel, str]:
+    from pathlib import Path
+
     source = Path(one.folder.source, one.file.source)
     for wheel in wheels:
         if source.is_relative_to(wheel.tree):

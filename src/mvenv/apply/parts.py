@@ -6,11 +6,13 @@ folders above them, the trunk, are made before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
-
 from mvenv.link.tree import FolderLinks
 from mvenv.plan.model import Plan, PlannedRecord
+from mvenv.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["Part", "ToWrite", "share_out"]
 

@@ -12,10 +12,6 @@ import contextlib
 import functools
 import marshal
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from mvenv.apply.parts import Part, ToWrite, share_out
 from mvenv.env.receipt import Installed
@@ -28,12 +24,19 @@ from mvenv.plan.model import (
     PlannedScript,
     PlannedWheel,
 )
-from mvenv.plan.record import load_plan
 from mvenv.records import read_record, write_record
 from mvenv.store.entries import StaleWheels
 from mvenv.store.layout import StoreKey, StoreLayout, entry_key
 from mvenv.store.names import SYNCED, TREE
-from mvenv.store.plans import RECIPE, recall_plan
+from mvenv.store.plans import RECIPE, plan_text, recall_plan
+from mvenv.values import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    _Group = tuple[str, str, list[tuple[Any, ...]]]
 
 __all__ = ["Recipe", "keep_recipe", "recall_recipe"]
 
@@ -89,7 +92,7 @@ def keep_recipe(
 ) -> None:
     """Keep a plan's recipe, where the plan is in the store and all of it is shared."""
     trunk, parts = _shared_out(plan, processes)
-    root = str(layout.root)
+    root = layout.root_text
     value = (
         marshal.version,
         _stamp_of(layout, sha256),
@@ -136,12 +139,12 @@ def recall_recipe(layout: StoreLayout, sha256: str) -> Recipe | None:
 def _loaded(value: Sequence[Any], layout: StoreLayout, sha256: str) -> Recipe | None:
     version, stamp, wheels, flushed, *rest = value
     distributions, conflicts, scripts, late, trunk, parts = rest
-    root = str(layout.root)
+    root = layout.root_text
     if version != marshal.version or stamp != _stamp_of(layout, sha256):
         return None
     planned = tuple(
         PlannedWheel(
-            key, filename, str(layout.entry(entry_key(key))), shared=True, rest=()
+            key, filename, layout.entry_text(entry_key(key)), shared=True, rest=()
         )
         for key, filename in wheels
     )
@@ -165,14 +168,14 @@ def _loaded(value: Sequence[Any], layout: StoreLayout, sha256: str) -> Recipe | 
     )
 
 
-def _place(layout: StoreLayout, sha256: str) -> Path:
-    return layout.ready / f"{sha256}{RECIPE}"
+def _place(layout: StoreLayout, sha256: str) -> str:
+    return f"{layout.ready_text}/{sha256}{RECIPE}"
 
 
 def _stamp_of(layout: StoreLayout, sha256: str) -> tuple[int, int, int] | None:
     """Return what tells a plan's record from another one under its name."""
     try:
-        seen = os.lstat(layout.plans / sha256)
+        seen = os.lstat(plan_text(layout, sha256))
     except OSError:
         return None
     return (seen.st_ino, seen.st_size, seen.st_mtime_ns)
@@ -191,9 +194,6 @@ def _flushed(plan: Plan) -> list[tuple[int, str]]:
         below = f"{head}/{tag}".removeprefix(f"{plan.wheels[number].root}/")
         used[number] = f"{below}/{SYNCED}"
     return list(used.items())
-
-
-_Group = tuple[str, str, list[tuple[Any, ...]]]
 
 
 def _groups(folders: Iterable[FolderLinks], root: str) -> list[_Group]:
@@ -238,6 +238,8 @@ def _loaded_part(content: bytes, root: str) -> Part:
 def _paths(
     layout: StoreLayout, sha256: str, keys: frozenset[StoreKey]
 ) -> frozenset[str]:
+    from mvenv.plan.record import load_plan
+
     record = recall_plan(layout, sha256)
     plan = load_plan(record, layout) if record is not None else None
     if plan is None:

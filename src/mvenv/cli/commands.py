@@ -5,12 +5,16 @@ What a command imports takes longer than what many of them do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import cast
 
 import click
 
-__all__ = ["Commands"]
+from mvenv import __version__
+from mvenv.cli.console import Console
+
+__all__ = ["Commands", "command", "run_by_click"]
 
 _MODULES = {
     "create": "create",
@@ -42,3 +46,26 @@ class Commands(click.Group):
             return None
         module = import_module(f"mvenv.cli.{_MODULES[cmd_name]}")
         return cast("click.Command", getattr(module, f"{cmd_name}_command"))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="mvenv")
+def command() -> None:
+    """Make real virtual environments, filled by links from a verified store."""
+
+
+def run_by_click(words: Sequence[str], console: Console) -> int:
+    """Run a command line and return its exit code; `KeyboardInterrupt` for Ctrl-C."""
+    try:
+        ended = command.main(
+            words, prog_name="mvenv", standalone_mode=False, obj=console
+        )
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort as aborted:
+        raise KeyboardInterrupt from aborted
+    # What a command's `Exit` carries comes back as a value.
+    return ended if isinstance(ended, int) else 0

@@ -3,39 +3,49 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from _thread import allocate_lock
 
-import click
-
-from mvenv.cli.words import in_words
-from mvenv.errors import (
-    BuildError,
-    FileNotOffered,
-    HashMismatch,
-    LockfileError,
-    MvenvError,
-    NoCompatibleFile,
-    SeveralErrors,
-    SystemFault,
-)
+from mvenv.errors import MvenvError, SystemFault
 from mvenv.progress import Task, Unit
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # what a summary alone is printed with needs none of it
+    from collections.abc import Iterator
+    from typing import Any
+
     from rich.progress import Progress
 
-__all__ = ["UNHEARD", "Console"]
+    from mvenv.cli.bars import FilesStep
+
+__all__ = ["UNHEARD", "Console", "echo"]
 
 UNHEARD = 1
 """Exit code when all was done and whoever was to read the summary had gone."""
 
-_OUTPUT_LINES = 40
-"""Lines of a back end's output that an error shows; the cause is near the end."""
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a line as `click.echo` does, without click where that has nothing to do.
+
+    That is to take colours away, and to write what the stream itself cannot.
+    """
+    stream = sys.stderr if err else sys.stdout
+    encoding = getattr(stream, "encoding", None) or ""
+    if encoding.lower() == "utf-8" and "\x1b" not in text:
+        # At once, as there: two writes could be torn by other processes.
+        stream.write(text + "\n")
+        stream.flush()
+        return
+    import click
+
+    click.echo(text, err=err, color=_colour())
+
+
+def _styled(text: str, **style: Any) -> str:
+    import click
+
+    return click.style(text, **style)
 
 
 class _Step:
@@ -43,53 +53,6 @@ class _Step:
 
     def advance(self, amount: int) -> None:
         """Count it nowhere."""
-
-
-class _FilesStep:
-    """The one bar: files done, bytes come, bytes a second."""
-
-    def __init__(self, progress: Progress, label: str, total: int | None) -> None:
-        self._progress = progress
-        self._task = progress.add_task(label, total=total, seen="")
-        self._files = 0
-        self._total = total
-        self._bytes = 0
-        self._started = time.monotonic()
-        self._lock = threading.Lock()
-
-    def advance(self, amount: int) -> None:
-        """Count files that are done."""
-        with self._lock:
-            self._files += amount
-        self._progress.advance(self._task, amount)
-        self._show()
-
-    def receive(self, amount: int) -> None:
-        """Count bytes of files that are coming."""
-        with self._lock:
-            self._bytes += amount
-        self._show()
-
-    def _show(self) -> None:
-        seconds = max(time.monotonic() - self._started, 0.001)
-        size, speed = in_words(self._bytes), in_words(self._bytes / seconds)
-        seen = f"{self._files}/{self._total} · {size} · {speed}/s"
-        self._progress.update(self._task, seen=seen)
-
-    def end(self) -> None:
-        """Take the bar away."""
-        self._progress.remove_task(self._task)
-
-
-class _BytesStep:
-    """One file of those that the bar counts."""
-
-    def __init__(self, files: _FilesStep) -> None:
-        self._files = files
-
-    def advance(self, amount: int) -> None:
-        """Count bytes."""
-        self._files.receive(amount)
 
 
 class Console:
@@ -104,9 +67,9 @@ class Console:
         self.warnings: list[str] = []
         self._unheard = False
         """Nothing can be printed to stdout any more."""
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._progress: Progress | None = None
-        self._files: _FilesStep | None = None
+        self._files: FilesStep | None = None
 
     def note(self, message: str) -> None:
         """Tell something a user may want to know."""
@@ -118,12 +81,12 @@ class Console:
         with self._lock:
             self.warnings.append(message)
         if self.verbosity >= 0 and not self.as_json:
-            self._line(f"{click.style('warning:', fg='yellow', bold=True)} {message}")
+            self._line(f"{_styled('warning:', fg='yellow', bold=True)} {message}")
 
     def detail(self, message: str) -> None:
         """Tell something only shown with ``-v``."""
         if self.verbosity > 0 and not self.as_json:
-            self._line(click.style(message, dim=True))
+            self._line(_styled(message, dim=True))
 
     def result(self, text: str, value: dict[str, Any]) -> None:
         """Print what came out: text for people, one JSON object for programs.
@@ -140,12 +103,14 @@ class Console:
 
         To stderr, too, where a program was to read it and cannot.
         """
+        from mvenv.cli.problems import error_lines, error_value
+
         if self.as_json and not self._unheard:
-            value = {"error": _error_value(error), "warnings": self.warnings}
+            value = {"error": error_value(error), "warnings": self.warnings}
             with contextlib.suppress(SystemFault):
                 self._print(_as_json(value))
                 return
-        for line in _error_lines(error):
+        for line in error_lines(error):
             self._line(line)
 
     @contextlib.contextmanager
@@ -155,15 +120,21 @@ class Console:
         """Show a bar on a terminal, else one quiet line; a file only counts."""
         counts = unit is Unit.BYTES and total is not None
         shown = self.verbosity >= 0 and not self.as_json
-        if counts:
-            yield _Step() if self._files is None else _BytesStep(self._files)
+        if counts and self._files is not None:
+            from mvenv.cli.bars import BytesStep
+
+            yield BytesStep(self._files)
+        elif counts:
+            yield _Step()
         elif not shown or not sys.stderr.isatty():
             if shown:
                 self._line(label)
             yield _Step()
         else:
+            from mvenv.cli.bars import FilesStep
+
             with self._bars() as progress:
-                step = _FilesStep(progress, label, total)
+                step = FilesStep(progress, label, total)
                 outer, self._files = self._files, step
                 try:
                     yield step
@@ -174,9 +145,11 @@ class Console:
     @contextlib.contextmanager
     def _bars(self) -> Iterator[Progress]:
         """Give the one live display; further pieces of work are rows in it."""
+        from mvenv.cli.bars import new_progress
+
         with self._lock:
             outer = self._progress is None
-            progress = self._progress = self._progress or _new_progress()
+            progress = self._progress = self._progress or new_progress()
         if outer:
             progress.start()
         try:
@@ -188,7 +161,7 @@ class Console:
 
     def _print(self, text: str) -> None:
         try:
-            click.echo(text, color=_colour())
+            echo(text)
         except OSError as error:
             self._unheard = True
             # Python must not complain at exit of what is still to be written.
@@ -205,11 +178,11 @@ class Console:
         # A terminal that went away, or a full disk behind it, stops no work.
         with self._lock, contextlib.suppress(OSError):
             if self._progress is not None:
-                from rich.text import Text
+                from mvenv.cli.bars import print_above
 
-                self._progress.console.print(Text.from_ansi(text))
+                print_above(self._progress, text)
             else:
-                click.echo(text, err=True, color=_colour())
+                echo(text, err=True)
 
 
 def _as_text(text: str) -> str:
@@ -219,76 +192,11 @@ def _as_text(text: str) -> str:
 
 def _as_json(value: dict[str, Any]) -> str:
     # ASCII, so that what is no UTF-8 comes out of a JSON parser as it is here.
+    import json
+
     return json.dumps(value, indent=2)
 
 
 def _colour() -> bool | None:
     """Return whether text may be coloured; `None`: where a terminal reads it."""
     return False if os.environ.get("NO_COLOR") else None
-
-
-def _new_progress() -> Progress:
-    from rich.console import Console as RichConsole
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
-        TextColumn("{task.fields[seen]}", markup=False),
-        console=RichConsole(stderr=True),
-        transient=True,
-    )
-
-
-def _error_lines(error: MvenvError, *, indent: str = "") -> Iterator[str]:
-    if isinstance(error, SeveralErrors):
-        yield f"{indent}{_label()} {error.message}"
-        for one in error.errors:
-            yield ""
-            yield from _error_lines(one, indent=indent + "  ")
-        return
-    yield f"{indent}{_label()} {error.message}"
-    for line in _facts(error):
-        yield f"{indent}  {line}"
-    if error.kept:
-        yield f"{indent}  kept: {error.kept}"
-    if error.hint:
-        yield ""
-        yield f"{indent}{click.style('hint:', fg='cyan', bold=True)} {error.hint}"
-
-
-def _label() -> str:
-    return click.style("error:", fg="red", bold=True)
-
-
-def _facts(error: MvenvError) -> Iterator[str]:
-    if isinstance(error, LockfileError) and error.place:
-        yield f"at {error.place}"
-    if isinstance(error, (NoCompatibleFile, FileNotOffered)):
-        yield from (f"- {one}" for one in error.rejections)
-    if isinstance(error, HashMismatch):
-        yield f"expected {' or '.join(error.expected)}"
-        yield f"     got {error.actual}"
-    if isinstance(error, BuildError) and error.output:
-        lines = error.output.rstrip().splitlines()
-        if len(lines) > _OUTPUT_LINES:
-            yield f"… {len(lines) - _OUTPUT_LINES} lines before these"
-        yield from (f"| {line}" for line in lines[-_OUTPUT_LINES:])
-
-
-def _error_value(error: MvenvError) -> dict[str, Any]:
-    value: dict[str, Any] = {
-        "kind": type(error).__name__,
-        "message": error.message,
-        "exit_code": error.exit_code,
-    }
-    if isinstance(error, SeveralErrors):
-        value["errors"] = [_error_value(one) for one in error.errors]
-    facts = list(_facts(error))
-    if facts:
-        value["facts"] = facts
-    if error.kept:
-        value["kept"] = error.kept
-    if error.hint:
-        value["hint"] = error.hint
-    return value

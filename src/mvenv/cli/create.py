@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
+from mvenv.cli.asked import MODES, create_as_asked, split_names
 from mvenv.cli.console import Console
-from mvenv.cli.settings import (
-    fetch_options,
-    fetch_settings,
-    output_options,
-    set_output,
-    store_folder,
-    store_options,
-)
-from mvenv.cli.summary import summarise
-from mvenv.env.compiled import Bytecode
-from mvenv.errors import SystemFault
-from mvenv.link.modes import LinkPolicy
+from mvenv.cli.settings import fetch_options, output_options, store_options
 
-if TYPE_CHECKING:
-    from mvenv.selection import GroupOptions
-
-__all__ = ["create_command", "group_options", "groups_asked"]
-
-_MODES = {
-    **{policy.value: policy for policy in LinkPolicy},
-    "clone": LinkPolicy.REFLINK,
-}
+__all__ = ["create_command", "group_options"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -42,7 +23,7 @@ def _names(
     """Split at commas and spaces, as Poetry does."""
     if any(not value.strip() for value in values):
         raise click.BadParameter("an empty name")
-    return tuple(name for value in values for name in value.replace(",", " ").split())
+    return split_names(values)
 
 
 def _several(
@@ -86,31 +67,6 @@ def group_options(command: _Command) -> _Command:
     return command
 
 
-def groups_asked(options: Mapping[str, Any]) -> GroupOptions | None:
-    """Return what these options choose; `None` where none of them was given."""
-    from mvenv.selection import GroupOptions
-
-    asked = GroupOptions(
-        with_groups=options["with"],
-        without=options["without"],
-        only=options["only"],
-        extras=options["extra"],
-        all_extras=options["all_extras"],
-        all_groups=options["all_groups"],
-        no_root=options["no_root"],
-    )
-    return None if asked == GroupOptions() else asked
-
-
-def _current_folder() -> Path:
-    try:
-        return Path.cwd()
-    except FileNotFoundError as error:
-        raise SystemFault(
-            "the current folder is not there any more", hint="go to another one"
-        ) from error
-
-
 @click.command("create")
 @click.argument(
     "env_dir", type=click.Path(path_type=Path), default=".venv", envvar="MVENV_ENV_DIR"
@@ -133,7 +89,7 @@ def _current_folder() -> Path:
 @group_options
 @click.option(
     "--link-mode",
-    type=click.Choice(sorted(_MODES), case_sensitive=False),
+    type=click.Choice(sorted(MODES), case_sensitive=False),
     default="auto",
     show_default=True,
     envvar="MVENV_LINK_MODE",
@@ -174,29 +130,4 @@ def create_command(console: Console, /, **options: Any) -> None:
     The files come as reflinks or hard links from a store of verified wheels; what the
     store lacks is fetched. Nothing is left behind where it fails.
     """
-    from mvenv.create import CreateRequest, create
-    from mvenv.selection import GroupOptions
-
-    set_output(console, options)
-    request = CreateRequest(
-        folder=options["env_dir"],
-        lockfile=options["lockfile"],
-        start=_current_folder(),
-        python=options["python"],
-        groups=groups_asked(options) or GroupOptions(),
-        policy=_MODES[options["link_mode"].lower()],
-        require_link=options["require_link"],
-        seed=options["seed"],
-        bytecode=Bytecode.NONE
-        if options["no_bytecode"]
-        else Bytecode(options["bytecode"].lower()),
-        prompt=options["prompt"],
-        system_site_packages=options["system_site_packages"],
-        clear=options["clear"],
-        store=store_folder(options),
-        seal=not options["no_seal"],
-        fetch=fetch_settings(options, os.environ),
-        environ=dict(os.environ),
-    )
-    created = create(request, console)
-    console.result(summarise(created), created.as_json())
+    create_as_asked(console, options)

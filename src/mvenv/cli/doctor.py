@@ -8,15 +8,9 @@ from typing import Any
 
 import click
 
+from mvenv.cli.asked import fetch_settings, set_output, store_folder
 from mvenv.cli.console import Console
-from mvenv.cli.settings import (
-    fetch_options,
-    fetch_settings,
-    output_options,
-    set_output,
-    store_folder,
-    store_options,
-)
+from mvenv.cli.settings import fetch_options, output_options, store_options
 from mvenv.diagnose.checks import CHECKS, check_named
 from mvenv.errors import SystemFault, UsageError
 

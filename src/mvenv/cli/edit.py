@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mvenv.cli.asked import set_output, store_folder
 from mvenv.cli.console import Console
-from mvenv.cli.settings import output_options, set_output, store_folder, store_options
+from mvenv.cli.settings import output_options, store_options
 from mvenv.cli.words import in_words, shortest
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mvenv.cli.asked import set_output, store_folder
 from mvenv.cli.console import Console
-from mvenv.cli.settings import output_options, set_output, store_folder, store_option
+from mvenv.cli.settings import output_options, store_option
 from mvenv.cli.words import ago_in_words, counted, in_words, shortest, table
 from mvenv.store.layout import StoreLayout
 

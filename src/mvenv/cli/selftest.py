@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mvenv.cli.asked import set_output
 from mvenv.cli.console import Console
-from mvenv.cli.settings import output_options, set_output
+from mvenv.cli.settings import output_options
 
 if TYPE_CHECKING:
     from mvenv.selftest import Score

@@ -1,26 +1,16 @@
-"""Options that several commands share, and what the environment says to them."""
+"""Options that several commands share, for click."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from mvenv.cli.console import Console
-from mvenv.errors import StoreError
-
-if TYPE_CHECKING:
-    from mvenv.fetch.settings import FetchSettings
-
 __all__ = [
     "fetch_options",
-    "fetch_settings",
     "output_options",
-    "set_output",
-    "store_folder",
     "store_option",
     "store_options",
 ]
@@ -60,22 +50,6 @@ def store_options(command: _Command) -> _Command:
     )
 
 
-def store_folder(options: Mapping[str, Any]) -> Path:
-    """Return the store's folder, absolute."""
-    folder: Path | None = options["store"]
-    try:
-        if folder is None:
-            import platformdirs
-
-            folder = Path(platformdirs.user_data_dir("mvenv", appauthor=False))
-        return folder.expanduser().absolute()
-    except RuntimeError as error:
-        raise StoreError(
-            "there is no home folder to have the store in",
-            hint="name a folder with `--store` or MVENV_STORE",
-        ) from error
-
-
 def fetch_options(command: _Command) -> _Command:
     """Add the options that say where files come from."""
     return _apply(
@@ -109,25 +83,6 @@ def fetch_options(command: _Command) -> _Command:
     )
 
 
-def fetch_settings(
-    options: Mapping[str, Any], environ: Mapping[str, str]
-) -> FetchSettings:
-    """Return what options, our variables, pip's and Poetry's say, in this order."""
-    from mvenv.fetch.settings import FetchSettings
-
-    settings = FetchSettings.from_environment(environ)
-    changes: dict[str, Any] = {}
-    if options["index_url"]:
-        changes["index_url"] = options["index_url"]
-    for name in ("extra_index_url", "find_links"):
-        if options[name]:
-            field = "extra_index_urls" if name == "extra_index_url" else name
-            changes[field] = tuple(options[name])
-    if options["offline"]:
-        changes["offline"] = True
-    return replace(settings, **changes)
-
-
 def output_options(command: _Command) -> _Command:
     """Add the options that say how much is printed, and in what form."""
     return _apply(
@@ -146,9 +101,3 @@ def output_options(command: _Command) -> _Command:
             "-v", "--verbose", is_flag=True, envvar="MVENV_VERBOSE", help="Details too."
         ),
     )
-
-
-def set_output(console: Console, options: Mapping[str, Any]) -> None:
-    """Make the console as the options say."""
-    console.as_json = options["as_json"]
-    console.verbosity = int(options["verbose"]) - int(options["quiet"])

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
-from types import FrameType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from types import FrameType
+else:
+    # `signal` makes enums of all that is in this, which takes a while.
+    import _signal as signal
 
 __all__ = ["Stopped", "unwind_on_signals"]
 
@@ -23,7 +28,7 @@ class Stopped(BaseException):
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
+        super().__init__(number)
         self.number = number
 
     @property
@@ -38,8 +43,6 @@ def unwind_on_signals() -> None:
     Who is not patient with the cleaning up can send another after a while. Signals
     that our parent ignores (``nohup``) stay ignored.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return
     asked: list[float] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -53,4 +56,7 @@ def unwind_on_signals() -> None:
 
     for number in _ENDING:
         if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}:
-            signal.signal(number, stop)
+            try:
+                signal.signal(number, stop)
+            except ValueError:  # only the main thread can, and only it is asked
+                return

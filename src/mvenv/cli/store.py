@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mvenv.cli.asked import set_output, store_folder
 from mvenv.cli.console import Console
-from mvenv.cli.settings import (
-    output_options,
-    set_output,
-    store_folder,
-    store_option,
-    store_options,
-)
+from mvenv.cli.settings import output_options, store_option, store_options
 from mvenv.cli.words import counted, in_words, shortest, table
 from mvenv.errors import StoreError, UsageError
 from mvenv.store.layout import StoreLayout

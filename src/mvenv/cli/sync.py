@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mvenv.cli.asked import fetch_settings, groups_asked, set_output, store_folder
 from mvenv.cli.console import Console
-from mvenv.cli.create import group_options, groups_asked
-from mvenv.cli.settings import (
-    fetch_options,
-    fetch_settings,
-    output_options,
-    set_output,
-    store_folder,
-    store_options,
-)
+from mvenv.cli.create import group_options
+from mvenv.cli.settings import fetch_options, output_options, store_options
 from mvenv.cli.words import shortest
 
 if TYPE_CHECKING:

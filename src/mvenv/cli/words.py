@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from mvenv.paths import StrPath
 
 __all__ = ["ago_in_words", "counted", "in_words", "shortest", "table"]
 
@@ -20,10 +25,10 @@ def in_words(size: float) -> str:
     return f"{size:,.1f} {_UNITS[-1]}"
 
 
-def shortest(path: Path) -> str:
+def shortest(path: StrPath) -> str:
     """Return the path as seen from here where it is below, as people would type it."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    here, text = os.getcwd(), os.fspath(path)
+    return "." if text == here else text.removeprefix(os.path.join(here, ""))
 
 
 def counted(number: int, noun: str) -> str:

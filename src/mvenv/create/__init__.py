@@ -5,10 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from mvenv import __version__
 from mvenv.apply import Application, Applied, Origin
@@ -25,6 +21,7 @@ from mvenv.errors import LockfileError
 from mvenv.interpreters import find_interpreter, inspect_interpreter
 from mvenv.link.modes import LinkMode, LinkPolicy, PassedOver
 from mvenv.link.tree import Tally
+from mvenv.paths import absolute, parent_of
 from mvenv.plan.model import Conflict
 from mvenv.progress import Reporter
 from mvenv.selection.groups import GroupOptions
@@ -34,11 +31,17 @@ from mvenv.store.layout import StoreLayout, open_layout
 from mvenv.store.locking import using
 from mvenv.store.runs import RunFolder
 from mvenv.target import Target
+from mvenv.values import asdict, dataclass, field
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:  # what was decided before takes none of what deciding takes
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
     from mvenv.create.deciding import Decider
     from mvenv.fetch.settings import FetchSettings
     from mvenv.lockfiles.model import Lockfile
+    from mvenv.paths import StrPath
 
 __all__ = ["CreateRequest", "Created", "create"]
 
@@ -47,10 +50,10 @@ __all__ = ["CreateRequest", "Created", "create"]
 class CreateRequest:
     """What to create, from what, and how."""
 
-    folder: Path
-    lockfile: Path | None
+    folder: StrPath
+    lockfile: StrPath | None
     """`None`: the nearest one, upward from ``start``."""
-    start: Path
+    start: StrPath
     python: str | None
     groups: GroupOptions
     policy: LinkPolicy
@@ -60,7 +63,7 @@ class CreateRequest:
     prompt: str | None
     system_site_packages: bool
     clear: bool
-    store: Path
+    store: StrPath
     seal: bool
     fetch: FetchSettings
     environ: Mapping[str, str]
@@ -70,12 +73,12 @@ class CreateRequest:
 class Created:
     """What was created."""
 
-    path: Path
+    path: str
     version: str
     """Of the interpreter."""
     python: str
-    lockfile: Path
-    store: Path
+    lockfile: str
+    store: str
     distributions: tuple[Installed, ...]
     tally: Tally
     private_files: int
@@ -95,11 +98,11 @@ class Created:
     def as_json(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
         return {
-            "path": str(self.path),
+            "path": self.path,
             "python": self.python,
             "version": self.version,
-            "lockfile": str(self.lockfile),
-            "store": str(self.store),
+            "lockfile": self.lockfile,
+            "store": self.store,
             "link_mode": self.link_mode.value,
             "passed_over": [
                 {"mode": one.mode.value, "reason": one.reason}
@@ -134,14 +137,14 @@ def create(request: CreateRequest, reporter: Reporter) -> Created:
     started = time.monotonic()
     state = observe(request.folder)
     check_free(state, clear=request.clear)
-    check_path(str(state.path))
+    check_path(state.path_text)
     check_apart(state, request.store)
     place = _lockfile(request, reporter)
     # Before a store is made for it: what is wrong with a lockfile leaves nothing.
     lockfile = None if _is_store(request.store) else _read(place)
     layout = open_layout(request.store)
     target = _inspect(request, layout)
-    skeleton = load_skeleton(target, memory=layout.interpreters)
+    skeleton = load_skeleton(target, memory=layout.interpreters_text)
     bare = _bare(request, state, skeleton)
     terms = Terms(
         layout=layout,
@@ -170,41 +173,45 @@ def create(request: CreateRequest, reporter: Reporter) -> Created:
     return _created(application, decision, applied, time.monotonic() - started)
 
 
-def _lockfile(request: CreateRequest, reporter: Reporter) -> Path:
+def _lockfile(request: CreateRequest, reporter: Reporter) -> str:
     path = request.lockfile
     if path is None:
+        from pathlib import Path
+
         from mvenv.lockfiles import find_lockfile
 
-        path = find_lockfile(request.start)
+        path = find_lockfile(Path(request.start))
         if path is None:
             raise LockfileError(
                 f"there is no poetry.lock or pylock.toml in `{request.start}` or above",
                 hint="name one with `--from`",
             )
         reporter.note(f"using {os.path.relpath(path, request.start)}")
-    return path.absolute()
+    return absolute(path)
 
 
-def _is_store(root: Path) -> bool:
-    return (root / "FORMAT").exists()
+def _is_store(root: StrPath) -> bool:
+    return os.path.exists(os.path.join(root, "FORMAT"))
 
 
-def _read(path: Path) -> Lockfile:
+def _read(path: str) -> Lockfile:
+    from pathlib import Path
+
     from mvenv.lockfiles import read_lockfile
 
-    return read_lockfile(path)
+    return read_lockfile(Path(path))
 
 
 def _inspect(request: CreateRequest, layout: StoreLayout) -> Target:
     executable = find_interpreter(
-        request.python, cache_folder=layout.interpreters, environ=request.environ
+        request.python, cache_folder=layout.interpreters_text, environ=request.environ
     )
-    return inspect_interpreter(executable, memory=layout.interpreters)
+    return inspect_interpreter(executable, memory=layout.interpreters_text)
 
 
 def _prompt(request: CreateRequest) -> str | None:
     """Return the prompt; ``.`` is the folder one stands in, as for ``venv``."""
-    return request.start.name if request.prompt == "." else request.prompt
+    return os.path.basename(request.start) if request.prompt == "." else request.prompt
 
 
 def _bare(
@@ -212,7 +219,7 @@ def _bare(
 ) -> BareEnvironment:
     return render(
         skeleton,
-        env_dir=str(state.path),
+        env_dir=state.path_text,
         prompt=_prompt(request),
         options=VenvOptions(
             with_pip=request.seed, clear=request.clear, prompt=request.prompt
@@ -304,23 +311,23 @@ class _Making:
                 self.reporter.warn(warning)
 
     def _check_disposable(
-        self, needed: tuple[Needed, ...], inputs: tuple[Path, ...] | None = None
+        self, needed: tuple[Needed, ...], inputs: tuple[StrPath, ...] | None = None
     ) -> None:
         check_disposable(self.state, self._needed(needed, inputs))
 
     def _needed(
-        self, needed: tuple[Needed, ...], inputs: tuple[Path, ...] | None
-    ) -> Iterator[tuple[str, Path]]:
+        self, needed: tuple[Needed, ...], inputs: tuple[StrPath, ...] | None
+    ) -> Iterator[tuple[str, StrPath]]:
         """Yield what must not be deleted with an environment that is replaced."""
         lockfile, target = self.terms.lockfile, self.terms.target
-        for path in inputs or (lockfile, lockfile.parent / "pyproject.toml"):
+        project = os.path.join(parent_of(lockfile), "pyproject.toml")
+        for path in inputs or (lockfile, project):
             yield "what is locked", path
-        yield "the interpreter", Path(target.executable)
-        yield "the interpreter", Path(target.real_executable)
-        yield "mvenv itself", Path(sys.prefix)
-        yield "mvenv itself", Path(__file__).parents[1]
-        for what, place in needed:
-            yield what, Path(place)
+        yield "the interpreter", target.executable
+        yield "the interpreter", target.real_executable
+        yield "mvenv itself", sys.prefix
+        yield "mvenv itself", os.path.dirname(os.path.dirname(__file__))
+        yield from needed
 
     def _application(
         self, decision: Decision, store: WheelStore, run: RunFolder
@@ -357,11 +364,11 @@ def _created(
     tally = applied.filled.tally
     generated = sum(one.size for one in applied.filled.generated)
     return Created(
-        path=application.state.path,
+        path=application.state.path_text,
         version=application.target.version,
         python=application.target.executable,
         lockfile=application.origin.path,
-        store=application.store.layout.root,
+        store=application.store.layout.root_text,
         distributions=application.recipe.distributions,
         tally=tally,
         private_files=tally.private_files + len(applied.filled.generated),

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from mvenv.apply.recipe import Recipe
 from mvenv.env.bare import BareEnvironment
 from mvenv.env.compiled import Bytecode
 from mvenv.selection.groups import GroupOptions
 from mvenv.store.layout import StoreLayout
 from mvenv.target import Target
+from mvenv.values import dataclass
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mvenv.plan.model import Plan
     from mvenv.store.entries import StoredWheel
 
@@ -29,7 +28,8 @@ class Terms:
     """All that decides a plan, but for the files that are read."""
 
     layout: StoreLayout
-    lockfile: Path
+    lockfile: str
+    """Its path, absolute."""
     target: Target
     bare: BareEnvironment
     """What the plan must leave alone; the same for each environment of a target."""
@@ -56,7 +56,7 @@ class Decision:
     """What else the lockfile wants, and an environment must not be made over."""
     warnings: tuple[str, ...] = ()
     """What the user is to know of the lockfile, and of what was selected."""
-    new: Sequence[StoredWheel] = field(default=())
+    new: Sequence[StoredWheel] = ()
     """Wheels that were taken into the store now; they are to be flushed."""
     fetched: int = 0
     built: int = 0

@@ -12,21 +12,25 @@ end may read any file, or ask a repository for the version, and nobody knows whi
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
 import stat
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, NamedTuple
 
 from mvenv import __version__
 from mvenv.apply.recipe import keep_recipe, recall_recipe
 from mvenv.create.decision import Decision, Needed, Terms
-from mvenv.env.seeds import seed_identity
+from mvenv.hashes import sha256_bytes
+from mvenv.paths import parent_of, read_bytes
 from mvenv.records import load_json, store_json
 from mvenv.store.plans import ANSWER
+from mvenv.values import NamedTuple
 from mvenv.workers import processors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from mvenv.paths import StrPath
 
 __all__ = ["Question", "recall", "remember"]
 
@@ -47,30 +51,36 @@ class Question:
         )
         words = (
             __version__,
-            terms.lockfile.name,
+            os.path.basename(terms.lockfile),
             self.lockfile_sha256,
             project,
             repr(terms.target),
             repr(terms.groups),
-            repr(seed_identity(terms.target) if terms.seed else None),
+            repr(_seed(terms)),
             terms.bytecode.value,
             repr(sorted(terms.bare.paths())),
             repr(sorted(terms.bare.folder_links().items())),
             *terms.places,
         )
         told = "\n".join(f"{len(word)} {word}" for word in words)
-        self.sha256 = hashlib.sha256(
-            told.encode("utf-8", "surrogateescape")
-        ).hexdigest()
+        self.sha256 = sha256_bytes(told.encode("utf-8", "surrogateescape"))
 
     @property
-    def _project(self) -> Path:
-        return self.terms.lockfile.parent / _PROJECT
+    def _project(self) -> str:
+        return os.path.join(parent_of(self.terms.lockfile), _PROJECT)
 
     @property
-    def answer(self) -> Path:
+    def answer(self) -> str:
         """Return where its answer is kept."""
-        return self.terms.layout.ready / self.sha256
+        return os.path.join(self.terms.layout.ready_text, self.sha256)
+
+
+def _seed(terms: Terms) -> tuple[str, ...] | None:
+    if not terms.seed:
+        return None
+    from mvenv.env.seeds import seed_identity
+
+    return seed_identity(terms.target)
 
 
 class _Answer(NamedTuple):
@@ -107,7 +117,7 @@ def recall(question: Question) -> Decision | None:
 
 
 def remember(
-    question: Question, decision: Decision, digests: Iterable[tuple[Path, str]]
+    question: Question, decision: Decision, digests: Iterable[tuple[StrPath, str]]
 ) -> None:
     """Keep a decision whose plan is in the store, if the question was all of it.
 
@@ -115,7 +125,9 @@ def remember(
     replaced since the question was put. What comes from folders can be another thing
     the next time, and is decided anew.
     """
-    whole = decision.lasting and question.digests.issuperset(digests)
+    whole = decision.lasting and question.digests.issuperset(
+        (os.fspath(path), sha256) for path, sha256 in digests
+    )
     if whole and all(one.shared for one in decision.recipe.distributions):
         beside = decision.needed or decision.warnings
         answer = _Answer(
@@ -132,16 +144,16 @@ def remember(
 
 
 def _folder(question: Question) -> str:
-    return str(question.terms.lockfile.parent)
+    return parent_of(question.terms.lockfile)
 
 
-def _read(path: Path) -> _Answer | None:
+def _read(path: str) -> _Answer | None:
     """Return an answer, or `None`: not there, damaged, or not as we would write it.
 
     A checksum keeps accidents away, and nothing else.
     """
     try:
-        seen = path.lstat()
+        seen = os.lstat(path)
     except OSError:
         return None
     if not stat.S_ISREG(seen.st_mode) or seen.st_size > _LONGEST:
@@ -159,7 +171,7 @@ def _read(path: Path) -> _Answer | None:
         return None
     words: list[Any] = [plan, folder, *answer.warnings]
     words += [word for pair in answer.needed for word in pair]
-    if all(map(_is_text, words)) and _DIGEST.fullmatch(plan):
+    if all(map(_is_text, words)) and _is_digest(plan):
         return answer
     return None
 
@@ -175,10 +187,14 @@ def _is_text(word: Any) -> bool:
     return True
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _sha256(path: str) -> str:
+    return sha256_bytes(read_bytes(path))
 
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+def _is_digest(text: str) -> bool:
+    return len(text) == _DIGEST_LENGTH and not text.strip("0123456789abcdef")
+
+
+_DIGEST_LENGTH = 64
 _LONGEST = 1 << 20
 """Bytes; each file beside a lockfile takes some hundred."""

@@ -10,20 +10,36 @@ Standard library only: part of the warm path.
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from mvenv.values import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Quoting", "Script", "own_rendering", "render_script", "shell_of"]
 
-_PLACEHOLDER = re.compile(
-    r"__(?:VENV_(?:DIR|NAME|PROMPT|BIN_NAME|PYTHON)"
-    r"|VIRTUAL_(?:ENV|NAME|PROMPT)|BIN_NAME|PATH_SEP|LIB_FOLDERS|DECODE_PATH"
-    r"|TCL_LIBRARY|TK_LIBRARY)__"
+_PLACEHOLDERS = (
+    "__VENV_DIR__",
+    "__VENV_NAME__",
+    "__VENV_PROMPT__",
+    "__VENV_BIN_NAME__",
+    "__VENV_PYTHON__",
+    "__VIRTUAL_ENV__",
+    "__VIRTUAL_NAME__",
+    "__VIRTUAL_PROMPT__",
+    "__BIN_NAME__",
+    "__PATH_SEP__",
+    "__LIB_FOLDERS__",
+    "__DECODE_PATH__",
+    "__TCL_LIBRARY__",
+    "__TK_LIBRARY__",
 )
 
 _DIR = "__VENV_DIR__"
+_PLAIN = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-"
+)
+"""What `shlex.quote` leaves as it is."""
 _SHELLS = {
     "activate": "sh",
     "activate.csh": "csh",
@@ -34,29 +50,27 @@ _SHELLS = {
     "activate_this.py": "python",
 }
 
+_CONTROL = frozenset(map(chr, (*range(0x20), 0x7F)))
 # Between double quotes these do not stand for themselves.
 _UNFIT_BETWEEN_QUOTES = {
-    "sh": re.compile(r'[$`"\\]'),
-    "csh": re.compile(r'[$`"\\!\n]'),
-    "fish": re.compile(r'[$"\\]'),
-    "powershell": re.compile(r'[$`"]'),
+    "sh": frozenset('$`"\\'),
+    "csh": frozenset('$`"\\!\n'),
+    "fish": frozenset('$"\\'),
+    "powershell": frozenset('$`"'),
 }
 # What `shlex.quote` leaves with a meaning in a shell it was not made for.
 _UNFIT_FOR_SHLEX = {
-    "csh": re.compile(r"[\\!%\n]"),
-    "fish": re.compile(r"[\\%]"),
+    "csh": frozenset("\\!%\n"),
+    "fish": frozenset("\\%"),
 }
 # Evaluated when a prompt is shown: by bash and by zsh with PROMPT_SUBST; `!` is
 # the number of the command in csh.
 _UNFIT_IN_PROMPT = {
-    "sh": re.compile(r"[$`\\\x00-\x1f\x7f]"),
-    "csh": re.compile(r"[!\\\x00-\x1f\x7f]"),
+    "sh": _CONTROL | frozenset("$`\\"),
+    "csh": _CONTROL | frozenset("!\\"),
 }
-_SETS_PROMPT = {
-    "sh": re.compile(r"\bPS1="),
-    "csh": re.compile(r"\bset (?:prompt|env_name)\b"),
-}
-_XONSH_EXPANDS = re.compile(r"\$(?:\w+|{)|=~")
+_SETS_PROMPT = {"sh": r"\bPS1=", "csh": r"\bset (?:prompt|env_name)\b"}
+_XONSH_EXPANDS = r"\$(?:\w+|{)|=~"
 """As virtualenv finds them: xonsh expands these in every path."""
 
 
@@ -87,13 +101,13 @@ def shell_of(name: str) -> str:
 def own_rendering(script: Script, values: Mapping[str, str], quoting: Quoting) -> str:
     """Return what the interpreter's own ``venv`` would write."""
     powershell = shell_of(script.name) == "powershell"
-    quote = _quote_powershell if powershell else shlex.quote
+    quote = _quote_powershell if powershell else _sh
 
-    def put(match: re.Match[str]) -> str:
-        value = values[match[0]]
+    def put(name: str, _: int) -> str:
+        value = values[name]
         return quote(value) if quoting.quoted else value
 
-    return _PLACEHOLDER.sub(put, script.text)
+    return _filled(script.text, put)
 
 
 def render_script(
@@ -108,38 +122,62 @@ def render_script(
         return None
     if quoting is None:
         quote = _QUOTES[shell]
-        return _PLACEHOLDER.sub(lambda match: quote(values[match[0]]), script.text)
+        return _filled(script.text, lambda name, _: quote(values[name]))
     text = script.text
-    shows = _SETS_PROMPT.get(shell)
-    unfit = _UNFIT_IN_PROMPT.get(shell)
 
-    def put(match: re.Match[str]) -> str:
-        value = values[match[0]]
-        if shows is not None and unfit is not None and unfit.search(value):
-            start = text.rfind("\n", 0, match.start()) + 1
-            if shows.search(text, start, match.start()):
-                value = unfit.sub("_", value)
+    def put(name: str, at: int) -> str:
+        value = values[name]
+        unfit = _UNFIT_IN_PROMPT.get(shell)
+        if unfit and not unfit.isdisjoint(value) and _sets_prompt(shell, text, at):
+            value = "".join("_" if one in unfit else one for one in value)
         return _put(value, shell, quoting)
 
-    return _PLACEHOLDER.sub(put, text)
+    return _filled(text, put)
+
+
+def _filled(text: str, put: Callable[[str, int], str]) -> str:
+    """Return ``text`` with ``put(name, where)`` in place of each placeholder."""
+    parts: list[str] = []
+    done = 0
+    at = text.find("__")
+    while at >= 0:
+        if text.startswith(_PLACEHOLDERS, at):
+            end = text.index("__", at + 2) + 2
+            parts += (text[done:at], put(text[at:end], at))
+            done = end
+            at = text.find("__", end)
+        else:
+            at = text.find("__", at + 1)
+    return "".join((*parts, text[done:]))
+
+
+def _sets_prompt(shell: str, text: str, at: int) -> bool:
+    """Return whether what stands at ``at`` goes into the prompt."""
+    import re
+
+    start = text.rfind("\n", 0, at) + 1
+    return re.compile(_SETS_PROMPT[shell]).search(text, start, at) is not None
 
 
 def _can_hold(shell: str, path: str) -> bool:
     if shell == "csh":
         # `"$VIRTUAL_ENV/bin"` is an unmatched quote to it then.
         return "\n" not in path
-    if shell == "xonsh" and _XONSH_EXPANDS.search(path):
-        return False
+    if shell == "xonsh" and not {"$", "="}.isdisjoint(path):
+        import re
+
+        if re.search(_XONSH_EXPANDS, path):
+            return False
     return shell not in {"nushell", "xonsh"} or _is_text(path)
 
 
 def _put(value: str, shell: str, quoting: Quoting) -> str:
     if quoting.quoted:
         unfit = _UNFIT_FOR_SHLEX.get(shell)
-        if unfit is None or not unfit.search(value):
+        if unfit is None or unfit.isdisjoint(value):
             return _quote_powershell(value) if shell == "powershell" else _sh(value)
         return _QUOTES[shell](value)
-    if not _UNFIT_BETWEEN_QUOTES[shell].search(value):
+    if _UNFIT_BETWEEN_QUOTES[shell].isdisjoint(value):
         return value
     # Ends the template's quotes, and begins them again behind the literal.
     return f'"{_QUOTES[shell](value)}"'
@@ -153,7 +191,13 @@ def _is_text(value: str) -> bool:
     return True
 
 
-_sh = shlex.quote
+def _sh(value: str) -> str:
+    """Return what `shlex.quote` does, which few paths need."""
+    if value and value.isascii() and _PLAIN.issuperset(value):
+        return value
+    import shlex
+
+    return shlex.quote(value)
 
 
 def _quote_powershell(value: str) -> str:
@@ -161,18 +205,24 @@ def _quote_powershell(value: str) -> str:
 
 
 def _quote_fish(value: str) -> str:
-    return "'" + re.sub(r"[\\']", r"\\\g<0>", value) + "'"
+    special = {"'": r"\'", "\\": "\\\\"}
+    return "'" + _with(value, special) + "'"
 
 
 def _quote_csh(value: str) -> str:
     # Even between single quotes csh sees `!` and the end of the line.
     special = {"'": r"'\''", "!": r"'\!'", "\\": r"'\\'", "\n": "\\\n"}
-    return "'" + re.sub(r"['!\\\n]", lambda match: special[match[0]], value) + "'"
+    return "'" + _with(value, special) + "'"
+
+
+def _with(value: str, special: Mapping[str, str]) -> str:
+    return "".join(special.get(one, one) for one in value)
 
 
 def _quote_nushell(value: str) -> str:
-    runs = re.findall("#+", value)
-    marks = "#" * (max(map(len, runs), default=0) + 1)
+    marks = "#"
+    while marks in value:
+        marks += "#"
     return f"r{marks}'{value}'{marks}"
 
 

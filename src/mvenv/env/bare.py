@@ -7,17 +7,19 @@ only: part of the warm path.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mvenv.env.activation import Script, render_script
 from mvenv.env.skeleton import Skeleton
 from mvenv.errors import EnvironmentFault
+from mvenv.values import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["BareEnvironment", "VenvOptions", "check_path", "render"]
 
-_LINE_ENDS = re.compile("[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
+_LINE_ENDS = dict.fromkeys(map(ord, "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"), " ")
 _IGNORE = ".gitignore"
 
 
@@ -136,7 +138,7 @@ def _configuration(
             )
             # For people only. What would end the line, and what is not UTF-8, must
             # not reach those who read the file.
-            named = _LINE_ENDS.sub(" ", " ".join([value, *arguments, env_dir]))
+            named = " ".join([value, *arguments, env_dir]).translate(_LINE_ENDS)
             text = named.encode("utf-8", "backslashreplace").decode()
         else:
             text = value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 
+from mvenv.paths import parent_of
 from mvenv.scratch import ScratchFolder, sweep_scratch
 from mvenv.workers import detach
 
@@ -21,23 +21,24 @@ _LARGE = 2_000
 class Holder(ScratchFolder):
     """A hidden folder beside the environment, with the new one in it."""
 
-    def __init__(self, parent: Path) -> None:
+    def __init__(self, parent: str) -> None:
         super().__init__(parent, _PREFIX, mode=0o755)
         try:
             # Keeps the rest out of version control while it is built.
-            (self.path / ".gitignore").write_bytes(b"*\n")
-            (self.path / NEW).mkdir(mode=0o755)
+            with open(f"{self.path_text}/.gitignore", "wb", buffering=0) as stream:
+                stream.write(b"*\n")
+            os.mkdir(f"{self.path_text}/{NEW}", 0o755)
         except BaseException:
             self.remove()
             raise
 
 
-def sweep_beside(place: Path) -> None:
+def sweep_beside(place: str) -> None:
     """Delete what killed runs left beside an environment."""
-    sweep_scratch(place.parent, _PREFIX)
+    sweep_scratch(parent_of(place), _PREFIX)
 
 
-def removed_later(holder: Holder, old: Path) -> bool:
+def removed_later(holder: Holder, old: str) -> bool:
     """Leave a large environment that was replaced to a process that deletes it.
 
     One that is killed leaves the rest to the next run. What cannot be deleted is then
@@ -49,7 +50,7 @@ def removed_later(holder: Holder, old: Path) -> bool:
     return True
 
 
-def _is_large(folder: Path) -> bool:
+def _is_large(folder: str) -> bool:
     count = 0
     with contextlib.suppress(OSError):
         for _, folders, files in os.walk(folder):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from mvenv.env.state import EnvironmentState, Standing, mount_points
 from mvenv.errors import EnvironmentExists, EnvironmentFault
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mvenv.paths import StrPath
 
 __all__ = ["check_apart", "check_disposable"]
 
@@ -29,15 +33,15 @@ _CHECKOUTS = "src"
 _SHOWN = 3
 
 
-def check_apart(state: EnvironmentState, store: Path) -> None:
+def check_apart(state: EnvironmentState, store: StrPath) -> None:
     """Raise `EnvironmentFault` where environment and store would be one in the other.
 
     Whoever deletes the outer one would delete the inner one too.
     """
-    place, root = os.path.realpath(state.place), os.path.realpath(store)
+    place, root = os.path.realpath(state.place_text), os.path.realpath(store)
     if _is_within(root, place) or _is_within(place, root):
         raise EnvironmentFault(
-            f"the environment `{state.path}` and the store `{store}` would be one"
+            f"the environment `{state.path_text}` and the store `{store}` would be one"
             " inside the other",
             hint="choose another folder for the environment, or another store with"
             " `--store`",
@@ -45,7 +49,7 @@ def check_apart(state: EnvironmentState, store: Path) -> None:
 
 
 def check_disposable(
-    state: EnvironmentState, needed: Iterable[tuple[str, Path]]
+    state: EnvironmentState, needed: Iterable[tuple[str, StrPath]]
 ) -> None:
     """Raise `EnvironmentExists` where an environment that is there has more in it.
 
@@ -54,11 +58,11 @@ def check_disposable(
     """
     if state.standing not in {Standing.ENVIRONMENT, Standing.HALF_BUILT}:
         return
-    place = os.path.realpath(state.place)
+    place = os.path.realpath(state.place_text)
     found: dict[str, str] = {}
     for what, path in needed:
         real = os.path.realpath(path)
-        if _is_within(real, place) or _is_within(str(path), place):
+        if _is_within(real, place) or _is_within(os.fspath(path), place):
             found.setdefault(real, f"{what} (`{path}`)")
     for name in _own_work(place):
         found.setdefault(os.path.join(place, name), f"`{name}`")
@@ -71,7 +75,7 @@ def check_disposable(
         named = list(found.values())
         more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
         raise EnvironmentExists(
-            f"`{state.path}` is a virtual environment with more in it than that:"
+            f"`{state.path_text}` is a virtual environment with more in it than that:"
             f" {', '.join(named[:_SHOWN])}{more}. Replacing it would delete this",
             hint="choose another folder for the environment, or move this out of it",
         )

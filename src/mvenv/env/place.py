@@ -9,22 +9,22 @@ A killed run leaves the old or the new bytes under each name, never none.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
-import fcntl
 import os
 import sys
-from collections.abc import Callable, Iterator
-from io import FileIO
-from pathlib import Path
-from typing import Protocol
 
 from mvenv.env.beside import NEW, Holder, removed_later, sweep_beside
-from mvenv.env.receipt import BUILDING, FOLDER
 from mvenv.env.state import EnvironmentState, Standing
-from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
-from mvenv.link.probe import sweep_probes
-from mvenv.records import sweep_temporaries
+from mvenv.errors import EnvironmentExists, SystemFault
+from mvenv.paths import parent_of
+from mvenv.values import Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mvenv.paths import StrPath
 
 __all__ = ["Place", "check_free", "exchange", "open_place"]
 
@@ -38,8 +38,12 @@ class Place(Protocol):
     """A folder to fill, which then becomes the environment."""
 
     @property
-    def folder(self) -> Path:
+    def folder_text(self) -> str:
         """Return where files are to be written."""
+
+    @property
+    def folder(self) -> Path:
+        """Return the same for those who need more than text."""
 
     @property
     def replaces(self) -> bool:
@@ -64,26 +68,29 @@ def open_place(
     finished.
     """
     check_free(state, clear=clear)
-    made = _make_parents(state.place.parent)
+    parent = parent_of(state.place_text)
+    made = _make_parents(parent)
     try:
-        sweep_beside(state.place)
+        sweep_beside(state.place_text)
         holder = None if _must_stay(state, clear=clear) else _make_holder(state)
         if holder is None:
-            with _in_place(state, clear=clear, fingerprint=fingerprint) as place:
+            from mvenv.env.inplace import in_place
+
+            with in_place(state, clear=clear, fingerprint=fingerprint) as place:
                 yield place
             return
         beside = _Beside(holder, state)
         try:
             yield beside
         finally:
-            if not (beside.replaced and removed_later(holder, beside.folder)):
+            if not (beside.replaced and removed_later(holder, beside.folder_text)):
                 holder.remove()
-                left = os.path.lexists(holder.path)
+                left = os.path.lexists(holder.path_text)
                 beside.leftover = holder.path if left else None
     except BaseException:
         for folder in reversed(made):
             with contextlib.suppress(OSError):
-                folder.rmdir()
+                os.rmdir(folder)
         raise
 
 
@@ -97,7 +104,7 @@ def check_free(state: EnvironmentState, *, clear: bool) -> None:
         )
     if state.standing is Standing.ENVIRONMENT and not clear:
         # Perhaps made by a run that was killed while it cleaned up.
-        sweep_beside(state.place)
+        sweep_beside(state.place_text)
         raise EnvironmentExists(
             f"`{state.path}` is a virtual environment already",
             hint="`--clear` replaces it with a new one",
@@ -113,17 +120,20 @@ def _must_stay(state: EnvironmentState, *, clear: bool) -> bool:
     return state.mount_point or (state.standing is Standing.HALF_BUILT and not clear)
 
 
-def _make_parents(parent: Path) -> list[Path]:
-    made: list[Path] = []
-    missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+def _make_parents(parent: str) -> list[str]:
+    made: list[str] = []
+    missing = []
+    while not os.path.exists(parent):
+        missing.append(parent)
+        parent = parent_of(parent)
     try:
         for folder in reversed(missing):
-            folder.mkdir()
+            os.mkdir(folder)
             made.append(folder)
     except OSError as error:
         for folder in reversed(made):
             with contextlib.suppress(OSError):
-                folder.rmdir()
+                os.rmdir(folder)
         raise SystemFault.from_os_error(error, "cannot make the folder") from error
     return made
 
@@ -133,9 +143,9 @@ def _make_holder(state: EnvironmentState) -> Holder | None:
     present = state.standing is not Standing.ABSENT
     replaces = state.standing in {Standing.ENVIRONMENT, Standing.HALF_BUILT}
     try:
-        holder = Holder(state.place.parent)
+        holder = Holder(parent_of(state.place_text))
         try:
-            if not replaces or _can_exchange(holder.path):
+            if not replaces or _can_exchange(holder.path_text):
                 return holder
         except BaseException:
             holder.remove()
@@ -156,193 +166,57 @@ class _Beside:
 
     def __init__(self, holder: Holder, state: EnvironmentState) -> None:
         self._state = state
-        self.folder = holder.path / NEW
+        self.folder_text = f"{holder.path_text}/{NEW}"
         self.leftover: Path | None = None
         self.replaced = False
         """The old environment is where the new one was built."""
 
+    @property
+    def folder(self) -> Path:
+        """Return where files are to be written."""
+        from pathlib import Path
+
+        return Path(self.folder_text)
+
     def commit(self, planned: Callable[[], frozenset[str]]) -> None:
         """Rename, or exchange with what is there; the old one goes with the holder."""
         del planned
-        place = self._state.place
+        place = self._state.place_text
         try:
             if self._state.standing in {Standing.ENVIRONMENT, Standing.HALF_BUILT}:
                 self._replace(place)
             else:
-                os.rename(self.folder, place)
+                os.rename(self.folder_text, place)
         except OSError as error:
             if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
-                raise _made_meanwhile(place) from error
+                from mvenv.env.inplace import made_meanwhile
+
+                raise made_meanwhile(place) from error
             fault = SystemFault.from_os_error(error, "cannot put the environment at")
             raise fault from error
 
-    def _replace(self, place: Path) -> None:
+    def _replace(self, place: str) -> None:
         """Exchange with what was seen there, and with nothing else."""
-        with _begun_by_nobody(self._state):
+        from mvenv.env.inplace import begun_by_nobody, made_meanwhile
+
+        with begun_by_nobody(self._state):
             if not self._is_what_was_seen(place):
-                raise _made_meanwhile(place)
-            exchange(self.folder, place)
-            if not self._is_what_was_seen(self.folder):
-                exchange(self.folder, place)
-                raise _made_meanwhile(place)
+                raise made_meanwhile(place)
+            exchange(self.folder_text, place)
+            if not self._is_what_was_seen(self.folder_text):
+                exchange(self.folder_text, place)
+                raise made_meanwhile(place)
             self.replaced = True
 
-    def _is_what_was_seen(self, folder: Path) -> bool:
-        seen = folder.lstat()
+    def _is_what_was_seen(self, folder: str) -> bool:
+        seen = os.lstat(folder)
         return (seen.st_dev, seen.st_ino) == self._state.identity
 
 
-def _made_meanwhile(place: Path) -> EnvironmentExists:
-    return EnvironmentExists(
-        f"`{place}` was made by somebody else in the meantime",
-        hint="look at what is there; `--clear` replaces an environment",
-    )
-
-
-@contextlib.contextmanager
-def _begun_by_nobody(state: EnvironmentState) -> Iterator[None]:
-    """Keep others from filling the folder in place, or raise where one does."""
-    try:
-        mark = _open_mark(state.place, os.O_RDWR)
-    except FileNotFoundError:
-        yield
-        return
-    with open(mark, "r+b", buffering=0) as stream:
-        _lock(stream, state)
-        yield
-
-
-class _InPlace:
-    """The environment's own folder, which cannot be replaced."""
-
-    replaces = True
-    leftover = None
-
-    def __init__(self, state: EnvironmentState, *, clear: bool) -> None:
-        self.folder = state.place
-        self._clear = clear
-
-    def commit(self, planned: Callable[[], frozenset[str]]) -> None:
-        """Take away what does not belong, then the mark that says unfinished."""
-        if self._clear:
-            _remove_others(self.folder, planned())
-        (self.folder / BUILDING).unlink()
-
-
-@contextlib.contextmanager
-def _in_place(
-    state: EnvironmentState, *, clear: bool, fingerprint: str
-) -> Iterator[Place]:
-    try:
-        (state.place / FOLDER).mkdir(exist_ok=True)
-        mark = _open_mark(state.place, os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        fault = SystemFault.from_os_error(error, "cannot write into the environment")
-        raise fault from error
-    stream = FileIO(mark, "r+b")
-    try:
-        try:
-            _claim(stream, state, clear=clear, fingerprint=fingerprint)
-            _sweep_in_place(state.place)
-        except OSError as error:
-            doing = "cannot write into the environment"
-            raise SystemFault.from_os_error(error, doing) from error
-        yield _InPlace(state, clear=clear)
-    finally:
-        # What it says was flushed long ago: only the lock is given back.
-        with contextlib.suppress(OSError):
-            stream.close()
-
-
-def _open_mark(place: Path, flags: int) -> int:
-    """Open the mark, in the folder itself: never what a link leads to."""
-    flags |= os.O_NOFOLLOW | os.O_CLOEXEC
-    folder, _, name = BUILDING.rpartition("/")
-    inside = os.open(place / folder, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        return os.open(name, flags, 0o644, dir_fd=inside)
-    finally:
-        os.close(inside)
-
-
-def _lock(stream: FileIO, state: EnvironmentState) -> None:
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise EnvironmentFault(
-            f"another mvenv is filling `{state.path}`",
-            hint="wait until it has ended",
-        ) from None
-
-
-def _claim(
-    stream: FileIO, state: EnvironmentState, *, clear: bool, fingerprint: str
-) -> None:
-    """Lock the mark and write into it what is being made."""
-    _lock(stream, state)
-    mark = state.place / BUILDING
-    if not _is_there(stream, mark):
-        # Somebody finished, and took it away, between the opening and the lock.
-        raise _made_meanwhile(state.path)
-    started = stream.read().decode(errors="replace").strip()
-    if not started and not clear and not _is_bare(state.place):
-        # The mark is new, and somebody finished since the folder was observed.
-        mark.unlink()
-        raise _made_meanwhile(state.path)
-    if started and started != fingerprint and not clear:
-        raise EnvironmentExists(
-            f"`{state.path}` holds an unfinished environment made from something else",
-            hint="`--clear` replaces it; the same command as before finishes it",
-        )
-    stream.seek(0)
-    stream.truncate()
-    stream.write(fingerprint.encode())
-    os.fsync(stream.fileno())
-
-
-def _is_bare(folder: Path) -> bool:
-    return set(os.listdir(folder)) <= {FOLDER, "lost+found"}
-
-
-def _is_there(stream: FileIO, path: Path) -> bool:
-    try:
-        return os.path.samestat(path.lstat(), os.fstat(stream.fileno()))
-    except FileNotFoundError:
-        return False
-
-
-def _sweep_in_place(folder: Path) -> None:
-    """Delete what a killed run left beside the names it wrote; the mark is locked."""
-    sweep_temporaries(folder / FOLDER)
-    sweep_probes(folder)
-
-
-def _fail(error: OSError) -> None:
-    raise error
-
-
-def _remove_others(root: Path, planned: frozenset[str]) -> None:
-    keep = {FOLDER, "lost+found"}
-    # What cannot be looked into must not be taken for removed.
-    for folder, names, files in os.walk(root, topdown=False, onerror=_fail):
-        below = os.path.relpath(folder, root)
-        prefix = "" if below == "." else f"{below}/"
-        if prefix.split("/", 1)[0] in keep:
-            continue
-        for name in [*files, *names]:
-            path = f"{prefix}{name}"
-            if path in planned or path in keep:
-                continue
-            full = os.path.join(folder, name)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.isdir(full) and not os.path.islink(full):
-                    os.rmdir(full)
-                else:
-                    os.unlink(full)
-
-
-def exchange(one: Path, other: Path) -> None:
+def exchange(one: StrPath, other: StrPath) -> None:
     """Exchange two names at once; `OSError` where the file system cannot."""
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     if sys.platform == "darwin":
         swap = getattr(libc, "renamex_np", None)
@@ -363,11 +237,11 @@ def exchange(one: Path, other: Path) -> None:
         raise OSError(number, os.strerror(number), str(other))
 
 
-def _can_exchange(folder: Path) -> bool:
+def _can_exchange(folder: str) -> bool:
     """Try it with two folders, which stay in ``folder``."""
-    one, other = folder / "one", folder / "other"
-    one.mkdir()
-    other.mkdir()
+    one, other = f"{folder}/one", f"{folder}/other"
+    os.mkdir(one)
+    os.mkdir(other)
     try:
         exchange(one, other)
     except OSError:

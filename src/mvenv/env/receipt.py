@@ -6,11 +6,16 @@ Written last, so an environment with a receipt is whole. A JSON record at
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+import os
 
 from mvenv.records import load_json, store_json
+from mvenv.values import NamedTuple, asdict, dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mvenv.paths import StrPath
 
 __all__ = [
     "BUILDING",
@@ -113,14 +118,14 @@ class Receipt:
     """Files written here and not linked."""
 
 
-def write_receipt(environment: Path, receipt: Receipt) -> None:
+def write_receipt(environment: StrPath, receipt: Receipt) -> None:
     """Write the receipt into the environment's folder."""
-    store_json(environment / RECEIPT, _KIND, _FORMAT, asdict(receipt))
+    store_json(os.path.join(environment, RECEIPT), _KIND, _FORMAT, asdict(receipt))
 
 
-def read_receipt(environment: Path) -> Receipt | None:
+def read_receipt(environment: StrPath) -> Receipt | None:
     """Return the receipt, or `None` where there is none that can be trusted."""
-    value: Any = load_json(environment / RECEIPT, _KIND, _FORMAT)
+    value: Any = load_json(os.path.join(environment, RECEIPT), _KIND, _FORMAT)
     try:
         distributions = tuple(Installed(**one) for one in value["distributions"])
         receipt = Receipt(

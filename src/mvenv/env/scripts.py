@@ -9,19 +9,18 @@ bytes that are not UTF-8), ours differs so that it works.
 from __future__ import annotations
 
 import os
-import re
 import sys
 
 __all__ = ["compose_script", "shebang"]
 
 _MAX_SHEBANG = 512 if sys.platform == "darwin" else 127
 """Bytes of a shebang with ``#!`` and newline that every kernel in use takes whole."""
-_NOT_DIRECT = re.compile(rb"[ \t\r\n]")
-_NOT_QUOTABLE = re.compile(rb"""[\x00-\x1f\x7f"'$`\\]""")
+_NOT_DIRECT = frozenset(b" \t\r\n")
+_NOT_QUOTABLE = rb"""[\x00-\x1f\x7f"'$`\\]"""
 """What double quotes of a shell, or Python's string around them, would not keep."""
-_NEEDS_QUOTES = re.compile(rb"[^A-Za-z0-9_@%+=:,./~\x80-\xff-]")
-_OCTAL_SAFE = re.compile(rb"[A-Za-z0-9_/.-]")
-_CODING = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)")
+_NEEDS_QUOTES = rb"[^A-Za-z0-9_@%+=:,./~\x80-\xff-]"
+_OCTAL_SAFE = rb"[A-Za-z0-9_/.-]"
+_CODING = rb"[ \t\f]*#.*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)"
 """PEP 263."""
 
 
@@ -35,7 +34,7 @@ def shebang(python: str, arguments: bytes = b"") -> bytes:
     direct = b"#!%s%s\n" % (path, behind)
     if (
         len(direct) <= _MAX_SHEBANG
-        and not _NOT_DIRECT.search(path)
+        and _NOT_DIRECT.isdisjoint(path)
         and _is_utf8(direct)
     ):
         return direct
@@ -57,15 +56,20 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _quoted(path: bytes) -> bytes:
-    if _NOT_QUOTABLE.search(path) or not _is_utf8(path):
+    # Nearly all paths can stand directly behind `#!`.
+    import re
+
+    if re.search(_NOT_QUOTABLE, path) or not _is_utf8(path):
         # Octal, since the line has to be UTF-8 for Python, and a string without
         # escapes of its own; the doubled backslash is one for either reader.
         octal = [
-            bytes([byte]) if _OCTAL_SAFE.match(bytes([byte])) else b"\\\\%03o" % byte
+            bytes([byte])
+            if re.match(_OCTAL_SAFE, bytes([byte]))
+            else b"\\\\%03o" % byte
             for byte in path
         ]
         return b'"$(printf "%s")"' % b"".join(octal)
-    return b'"%s"' % path if _NEEDS_QUOTES.search(path) else path
+    return b'"%s"' % path if re.search(_NEEDS_QUOTES, path) else path
 
 
 def compose_script(python: str, body: bytes, arguments: bytes = b"") -> bytes:
@@ -75,8 +79,12 @@ def compose_script(python: str, body: bytes, arguments: bytes = b"") -> bytes:
     three.
     """
     first = shebang(python, arguments)
+    if first.count(b"\n") == 1:
+        return first + body
+    import re
+
     line = body.partition(b"\n")[0].rstrip(b"\r")
-    if first.count(b"\n") == 1 or not _CODING.match(line):
+    if not re.match(_CODING, line):
         return first + body
     head, _, command = first.partition(b"\n")
     return b"%s\n%s\n%s%s" % (head, line, command, body)

@@ -7,21 +7,23 @@ for as long as the interpreter, its ``venv`` module and the templates are unchan
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Iterator
-from importlib.machinery import PathFinder
-from itertools import product
-from pathlib import Path
-from typing import Any
 
 from mvenv.env.activation import Quoting, Script, own_rendering
 from mvenv.errors import InterpreterError, SystemFault
 from mvenv.interpreters.inspection import witnesses_of
 from mvenv.interpreters.memory import bear_witness, recall, remember
-from mvenv.interpreters.running import TIMEOUT, run_python
+from mvenv.paths import read_bytes
 from mvenv.scratch import ScratchFolder
 from mvenv.target import Target
+from mvenv.values import asdict, dataclass, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from mvenv.paths import StrPath
 
 __all__ = ["PlainFile", "Skeleton", "load_skeleton"]
 
@@ -38,7 +40,7 @@ _FURTHER = (
 """virtualenv's activators that ``venv`` has not: folder, template."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlainFile:
     """A file that is the same in every environment."""
 
@@ -47,7 +49,7 @@ class PlainFile:
     mode: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Skeleton:
     """An interpreter's bare environment, free of any path of its own."""
 
@@ -72,7 +74,7 @@ class Skeleton:
 
 
 def load_skeleton(
-    target: Target, memory: Path | None, *, timeout: float = TIMEOUT
+    target: Target, memory: StrPath | None, *, timeout: float | None = None
 ) -> Skeleton:
     """Return the skeleton of ``target``'s environments, learned where it is not known.
 
@@ -93,7 +95,7 @@ def load_skeleton(
     seen |= {*templates.values(), *(path for path, _ in further)}
     witnesses = [bear_witness(path) for path in sorted(seen)]
     try:
-        place = Path(os.path.realpath(tempfile.gettempdir()))
+        place = os.path.realpath(tempfile.gettempdir())
         with ScratchFolder(place, "mvenv-skeleton-") as parent:
             sample = os.path.join(parent.path, _NAME)
             _make_sample(target, sample, timeout)
@@ -101,14 +103,14 @@ def load_skeleton(
     except OSError as error:
         fault = SystemFault.from_os_error(error, "cannot make a sample environment")
         raise fault from error
-    skeleton = dataclasses.replace(
-        skeleton, further_scripts=tuple(script for _, script in further)
-    )
-    remember(memory, _KIND, question, dataclasses.asdict(skeleton), witnesses)
+    skeleton = replace(skeleton, further_scripts=tuple(script for _, script in further))
+    remember(memory, _KIND, question, asdict(skeleton), witnesses)
     return skeleton
 
 
-def _make_sample(target: Target, sample: str, timeout: float) -> None:
+def _make_sample(target: Target, sample: str, timeout: float | None) -> None:
+    from mvenv.interpreters.running import run_python
+
     command = ["-I", "-m", "venv", "--without-pip", sample]
     answer = run_python(target.executable, command, timeout=timeout)
     if answer.status == 0 and os.path.isfile(os.path.join(sample, _CONFIGURATION)):
@@ -134,12 +136,14 @@ def _templates(folder: str) -> Iterator[tuple[str, str]]:
 
 def _further_templates() -> Iterator[tuple[str, Script]]:
     """Yield (path, template) of virtualenv's, without the 200 ms of importing it."""
+    from importlib.machinery import PathFinder
+
     spec = PathFinder.find_spec("virtualenv")
     for base in (spec.submodule_search_locations or ()) if spec else ():
         for shell, name in _FURTHER:
             path = os.path.join(base, "activation", shell, name)
             if os.path.isfile(path):
-                text = Path(path).read_bytes().decode()
+                text = read_bytes(path).decode()
                 yield path, Script(name=name, text=text, mode=0o644)
 
 
@@ -163,7 +167,7 @@ def _learn(target: Target, sample: str, templates: dict[str, str]) -> Skeleton:
         name = path.removeprefix("bin/")
         if path != name and name in templates:
             scripts.append(_read_template(name, templates[name]))
-            written[name] = Path(sample, path).read_bytes().decode()
+            written[name] = read_bytes(os.path.join(sample, path)).decode()
     scripted = {f"bin/{name}" for name in written}
     plain = [path for path in others if path not in {*scripted, _CONFIGURATION}]
     return Skeleton(
@@ -193,19 +197,21 @@ def _rank(link: tuple[str, str], links: dict[str, str]) -> tuple[int, str]:
 
 def _read_template(name: str, path: str) -> Script:
     mode = os.stat(path).st_mode & 0o755 | 0o644
-    text = Path(path).read_bytes().decode()
+    text = read_bytes(path).decode()
     return Script(name=name, text=text, mode=mode)
 
 
 def _read_plain(target: Target, sample: str, path: str) -> PlainFile:
-    text = Path(sample, path).read_bytes().decode("utf-8", "surrogateescape")
+    text = read_bytes(os.path.join(sample, path)).decode("utf-8", "surrogateescape")
     if sample in text:
         raise _unknown(target, path)
     return PlainFile(path=path, text=text, mode=0o644)
 
 
 def _read_configuration(target: Target, sample: str) -> Iterator[tuple[str, str]]:
-    text = Path(sample, _CONFIGURATION).read_bytes().decode("utf-8", "surrogateescape")
+    text = read_bytes(os.path.join(sample, _CONFIGURATION)).decode(
+        "utf-8", "surrogateescape"
+    )
     for line in text.removesuffix("\n").split("\n"):
         key, _, value = line.partition(" = ")
         if key == "command":
@@ -218,6 +224,8 @@ def _read_configuration(target: Target, sample: str) -> Iterator[tuple[str, str]
 def _find_quoting(
     target: Target, sample: str, scripts: list[Script], written: dict[str, str]
 ) -> Quoting:
+    from itertools import product
+
     for quoted, decorated in product((True, False), repeat=2):
         quoting = Quoting(quoted=quoted, decorated_prompt=decorated)
         values = {

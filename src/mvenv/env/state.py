@@ -5,11 +5,17 @@ from __future__ import annotations
 import enum
 import os
 import stat
-from dataclasses import dataclass
-from pathlib import Path
 
 from mvenv.env.receipt import BUILDING, FOLDER, Receipt, read_receipt
 from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
+from mvenv.paths import read_bytes
+from mvenv.values import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mvenv.paths import StrPath
 
 __all__ = ["EnvironmentState", "Standing", "is_mount_point", "mount_points", "observe"]
 
@@ -34,9 +40,9 @@ class Standing(enum.Enum):
 class EnvironmentState:
     """The folder of an environment, observed."""
 
-    path: Path
+    path_text: str
     """Absolute, as given: what is written into the environment's files."""
-    place: Path
+    place_text: str
     """Where the folder really is: ``path``, or what it links to."""
     standing: Standing
     mount_point: bool
@@ -47,16 +53,31 @@ class EnvironmentState:
     identity: tuple[int, int] | None
     """Device and inode of what was seen: a name can mean another folder later."""
 
+    @property
+    def path(self) -> Path:
+        """Return ``path_text`` for those who need more than text."""
+        from pathlib import Path
 
-def observe(folder: Path) -> EnvironmentState:
+        return Path(self.path_text)
+
+    @property
+    def place(self) -> Path:
+        """Return ``place_text`` for those who need more than text."""
+        from pathlib import Path
+
+        return Path(self.place_text)
+
+
+def observe(folder: StrPath) -> EnvironmentState:
     """Look at ``folder`` and return what is there; touches nothing.
 
     `EnvironmentExists` where a file is in the way, `SystemFault` where the folder
     cannot be read.
     """
-    path = Path(os.path.abspath(folder))
+    path = os.path.abspath(folder)
     try:
-        redirected = path.name == _REDIRECTING and path.is_file()
+        named = os.path.basename(path) == _REDIRECTING
+        redirected = named and os.path.isfile(path)
         if redirected:
             path = _follow_redirect(path)
         return _observe(path, redirected=redirected)
@@ -64,11 +85,11 @@ def observe(folder: Path) -> EnvironmentState:
         raise SystemFault.from_os_error(error, "cannot look at the folder") from error
 
 
-def _observe(path: Path, *, redirected: bool) -> EnvironmentState:
-    place = Path(os.path.realpath(path)) if path.is_symlink() else path
+def _observe(path: str, *, redirected: bool) -> EnvironmentState:
+    place = os.path.realpath(path) if os.path.islink(path) else path
     identity = None
     try:
-        seen = place.lstat()
+        seen = os.lstat(place)
     except FileNotFoundError:
         standing = Standing.ABSENT
     except NotADirectoryError:
@@ -84,8 +105,8 @@ def _observe(path: Path, *, redirected: bool) -> EnvironmentState:
         identity = (seen.st_dev, seen.st_ino)
         standing = _standing(place)
     return EnvironmentState(
-        path=path,
-        place=place,
+        path_text=path,
+        place_text=place,
         standing=standing,
         mount_point=standing is not Standing.ABSENT and is_mount_point(place),
         receipt=read_receipt(place) if standing is Standing.ENVIRONMENT else None,
@@ -94,12 +115,12 @@ def _observe(path: Path, *, redirected: bool) -> EnvironmentState:
     )
 
 
-def _standing(place: Path) -> Standing:
+def _standing(place: str) -> Standing:
     # A new ext4 file system comes with lost+found.
     names = set(os.listdir(place)) - {"lost+found"}
     if not names:
         return Standing.EMPTY
-    if names == {FOLDER} and set(os.listdir(place / FOLDER)) <= {_MARK}:
+    if names == {FOLDER} and set(os.listdir(os.path.join(place, FOLDER))) <= {_MARK}:
         # Killed between the folder, the mark in it, and what the mark says.
         return Standing.HALF_BUILT
     if _is_begun(place):
@@ -109,27 +130,27 @@ def _standing(place: Path) -> Standing:
     return Standing.FOREIGN
 
 
-def _is_begun(place: Path) -> bool:
+def _is_begun(place: str) -> bool:
     """Return whether a mark says what is being made; nothing is before it does."""
     try:
-        return (place / BUILDING).lstat().st_size > 0
+        return os.lstat(os.path.join(place, BUILDING)).st_size > 0
     except (FileNotFoundError, NotADirectoryError):
         return False
 
 
-def _follow_redirect(path: Path) -> Path:
+def _follow_redirect(path: str) -> str:
     """Return the folder that a redirect file names (PEP 832)."""
-    content = path.read_bytes()[: _REDIRECT_LIMIT + 1]
+    content = read_bytes(path)[: _REDIRECT_LIMIT + 1]
     line = content.rstrip(b"\r\n")
     if not line or len(content) > _REDIRECT_LIMIT or b"\n" in line or b"\0" in line:
         raise EnvironmentExists(
             f"`{path}` is a file, and not one that names a folder (PEP 832)",
             hint="move it away, or choose another name",
         )
-    return Path(os.path.abspath(path.parent / os.fsdecode(line)))
+    return os.path.abspath(os.path.join(os.path.dirname(path), os.fsdecode(line)))
 
 
-def is_mount_point(folder: Path) -> bool:
+def is_mount_point(folder: StrPath) -> bool:
     """Return whether something is mounted on ``folder``, bind mounts included.
 
     `os.path.ismount` compares device numbers, which are equal across a bind mount.

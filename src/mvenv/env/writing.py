@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from mvenv.env.bare import BareEnvironment
 from mvenv.env.receipt import Generated
 from mvenv.errors import SystemFault
 from mvenv.hashes import digest_bytes
 from mvenv.link.files import replace_name, write_new
+from mvenv.values import dataclass, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mvenv.paths import StrPath
 
 __all__ = ["Writer", "fill_bare"]
 
@@ -20,7 +24,7 @@ _NEW = ".mvenv-file~"
 """The name in which a file is made that replaces another."""
 
 
-def fill_bare(bare: BareEnvironment, folder: Path) -> None:
+def fill_bare(bare: BareEnvironment, folder: StrPath) -> None:
     """Make a bare environment in an empty folder; `SystemFault` where that fails."""
     try:
         root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 from mvenv.errors import BuildError, OfflineError, SystemFault
 from mvenv.fetch.pip import pip_environment, run_pip, scratch
+from mvenv.fetch.redaction import redact_url
 from mvenv.fetch.settings import FetchSettings
-from mvenv.fetch.urls import redact_url, split_url, vcs_url
+from mvenv.fetch.urls import split_url, vcs_url
 from mvenv.progress import Reporter
 
 __all__ = ["build_key", "build_wheel", "vcs_requirement"]

@@ -23,12 +23,13 @@ from mvenv.errors import (
 )
 from mvenv.fetch.index import Index
 from mvenv.fetch.pages import Offer
+from mvenv.fetch.redaction import redact_url
 from mvenv.fetch.search import FileRequest, Search
 from mvenv.fetch.session import Interrupted, NotThere, Session, Transient
 from mvenv.fetch.settings import FetchSettings
 from mvenv.fetch.sink import Sink, check_hashes
 from mvenv.fetch.transfer import copy_local, download
-from mvenv.fetch.urls import file_url_path, redact_url
+from mvenv.fetch.urls import file_url_path
 from mvenv.progress import Reporter
 
 __all__ = ["Fetched", "Fetcher", "FileRequest"]

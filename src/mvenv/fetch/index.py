@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Self
 
 from mvenv.errors import FetchError
 from mvenv.fetch.pages import Offer, Offers, read_page
+from mvenv.fetch.redaction import redact_url
 from mvenv.fetch.session import NotThere, Session
 from mvenv.fetch.settings import DEFAULT_INDEX_URL, FetchSettings
-from mvenv.fetch.urls import file_url_path, filename_of, redact_url, split_userinfo
+from mvenv.fetch.urls import file_url_path, filename_of, split_userinfo
 from mvenv.progress import Reporter
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, unquote
 
 from mvenv.errors import FetchError
-from mvenv.fetch.urls import join_url, redact_url
+from mvenv.fetch.redaction import redact_url
+from mvenv.fetch.urls import join_url
 
 __all__ = ["Offer", "Offers", "read_page"]
 

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mvenv.errors import BuildError, SystemFault
+from mvenv.fetch.redaction import redact_text
 from mvenv.fetch.settings import DEFAULT_INDEX_URL, FetchSettings
-from mvenv.fetch.urls import file_url_path, redact_text
+from mvenv.fetch.urls import file_url_path
 
 __all__ = ["pip_environment", "run_pip", "scratch"]
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from mvenv.errors import FetchError, FileNotOffered, HashMismatch
 from mvenv.fetch.index import Index, Place
 from mvenv.fetch.pages import Offer, Offers
-from mvenv.fetch.urls import file_url_path, redact_url, split_url
+from mvenv.fetch.redaction import redact_url
+from mvenv.fetch.urls import file_url_path, split_url
 
 if TYPE_CHECKING:
     from packaging.utils import NormalizedName

@@ -16,8 +16,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
 from mvenv.errors import FetchError
+from mvenv.fetch.redaction import redact_text, redact_url
 from mvenv.fetch.settings import FetchSettings
-from mvenv.fetch.urls import origin_of, redact_text, redact_url, split_userinfo
+from mvenv.fetch.urls import origin_of, split_userinfo
 
 if TYPE_CHECKING:
     import httpx2

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self
+from mvenv.fetch.redaction import redact_url
+from mvenv.values import dataclass
 
-from mvenv.fetch.urls import redact_url
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
 
 __all__ = ["DEFAULT_INDEX_URL", "FetchSettings", "IndexCredentials"]
 
 DEFAULT_INDEX_URL = "https://pypi.org/simple/"
 """The public index: what a lockfile means when it names none."""
 
-_POETRY_VARIABLE = re.compile(r"POETRY_HTTP_BASIC_(.+)_(USERNAME|PASSWORD)")
+_POETRY_PREFIX = "POETRY_HTTP_BASIC_"
+_POETRY_SUFFIXES = ("USERNAME", "PASSWORD")
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 
 
@@ -109,8 +111,10 @@ class FetchSettings:
 def _poetry_credentials(variables: Mapping[str, str]) -> tuple[IndexCredentials, ...]:
     found: dict[str, dict[str, str]] = {}
     for variable, value in variables.items():
-        if match := _POETRY_VARIABLE.fullmatch(variable):
-            found.setdefault(match[1], {})[match[2]] = value
+        if variable.startswith(_POETRY_PREFIX):
+            name, _, part = variable.removeprefix(_POETRY_PREFIX).rpartition("_")
+            if name and part in _POETRY_SUFFIXES:
+                found.setdefault(name, {})[part] = value
     return tuple(
         IndexCredentials(
             name=name,
@@ -122,4 +126,4 @@ def _poetry_credentials(variables: Mapping[str, str]) -> tuple[IndexCredentials,
 
 
 def _variable_part(name: str) -> str:
-    return re.sub(r"[-.]", "_", name).upper()
+    return name.replace("-", "_").replace(".", "_").upper()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvenv.errors import FetchError, HashMismatch
+from mvenv.fetch.redaction import redact_url
 from mvenv.fetch.session import NotThere, Session, Transient
 from mvenv.fetch.sink import Sink
-from mvenv.fetch.urls import redact_url
 from mvenv.hashes import CHUNK
 from mvenv.progress import Reporter, Task
 

@@ -1,8 +1,7 @@
-"""URLs: what may be shown of them, and the files that some of them name."""
+"""URLs: their parts, and the files that some of them name."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
@@ -13,14 +12,11 @@ __all__ = [
     "filename_of",
     "join_url",
     "origin_of",
-    "redact_text",
-    "redact_url",
     "split_url",
     "split_userinfo",
     "vcs_url",
 ]
 
-_USERINFO = re.compile(r"(?<=://)[^/\s?#`'\"]*@")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -29,31 +25,6 @@ class Userinfo(NamedTuple):
 
     username: str
     password: str | None
-
-
-def redact_text(text: str) -> str:
-    """Return ``text`` without the user information of the URLs in it.
-
-    User names go too, since tokens travel as user names.
-    """
-    return _USERINFO.sub("***@", text)
-
-
-def redact_url(url: str) -> str:
-    """Return ``url`` as it may be shown.
-
-    Query and fragment go as well: storage services sign their URLs there.
-    """
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    port = authority.rpartition(":")[2]
-    is_port = port == authority or port.isdigit() or authority.endswith(("]", ":"))
-    if "@" not in authority and not is_port:
-        # a password with an unescaped "/", "?" or "#" in it
-        return f"{scheme}://***"
-    return redact_text(re.split(r"[?#]", url, maxsplit=1)[0])
 
 
 def split_url(url: str) -> SplitResult:

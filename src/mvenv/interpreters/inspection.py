@@ -6,17 +6,20 @@ out here by `packaging.tags` from what it said, so it needs no packages of its o
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import sys
-from pathlib import Path
-from typing import Any
 
 from mvenv.errors import InterpreterError
 from mvenv.interpreters.memory import bear_witness, recall, remember
-from mvenv.interpreters.running import TIMEOUT, run_python
+from mvenv.paths import read_bytes
 from mvenv.target import Scheme, Target
+from mvenv.values import asdict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mvenv.paths import StrPath
 
 __all__ = ["OLDEST", "ask", "ask_tags", "inspect_interpreter", "witnesses_of"]
 
@@ -32,7 +35,7 @@ _ENVIRONMENTS_DEEP = 8
 
 
 def inspect_interpreter(
-    executable: str, *, memory: Path | None, timeout: float = TIMEOUT
+    executable: str, *, memory: StrPath | None, timeout: float | None = None
 ) -> Target:
     """Return what the interpreter at the path ``executable`` is.
 
@@ -43,7 +46,9 @@ def inspect_interpreter(
     return _inspect(os.path.abspath(executable), memory, timeout, _ENVIRONMENTS_DEEP)
 
 
-def _inspect(path: str, memory: Path | None, timeout: float, depth: int) -> Target:
+def _inspect(
+    path: str, memory: StrPath | None, timeout: float | None, depth: int
+) -> Target:
     real = os.path.realpath(path)
     question = (path, real, *_machine())
     known = recall(memory, _KIND, question)
@@ -109,12 +114,16 @@ def _check_file(path: str) -> None:
         )
 
 
-def ask(executable: str, *, timeout: float = TIMEOUT) -> Any:
+def ask(executable: str, *, timeout: float | None = None) -> Any:
     """Run ``executable`` once and return its facts, see `mvenv.interpreters.facts`.
 
     `InterpreterError` where it is no Python 3.
     """
-    script = str(Path(__file__).with_name("facts.py"))
+    import json
+
+    from mvenv.interpreters.running import run_python
+
+    script = os.path.join(os.path.dirname(__file__), "facts.py")
     # Isolated, and without `site`: nothing of the user's runs before the answer.
     answer = run_python(executable, ["-I", "-S", script], timeout=timeout)
     text = answer.output.decode("utf-8", "replace")
@@ -179,7 +188,7 @@ def _base_of(path: str, facts: Any) -> str:
 def _from_configuration(executable: str, mark: str, facts: Any) -> str:
     home = None
     try:
-        lines = Path(mark).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_bytes(mark).decode("utf-8", "replace").splitlines()
     except OSError:
         lines = []
     for line in lines:
@@ -201,7 +210,7 @@ def _from_configuration(executable: str, mark: str, facts: Any) -> str:
     )
 
 
-def _make_target(path: str, real: str, facts: Any, timeout: float) -> Target:
+def _make_target(path: str, real: str, facts: Any, timeout: float | None) -> Target:
     major, minor, micro = facts["version_info"]
     return Target(
         executable=path,
@@ -220,7 +229,7 @@ def _make_target(path: str, real: str, facts: Any, timeout: float) -> Target:
     )
 
 
-def _tags(path: str, facts: Any, timeout: float) -> tuple[str, ...]:
+def _tags(path: str, facts: Any, timeout: float | None) -> tuple[str, ...]:
     """Return what `packaging.tags.sys_tags` would say there."""
     import platform
 
@@ -251,13 +260,17 @@ os.write(1, ("<<mvenv>>" + text + "<<mvenv>>").encode("ascii"))
 """
 
 
-def ask_tags(executable: str, *, timeout: float = TIMEOUT) -> tuple[str, ...]:
+def ask_tags(executable: str, *, timeout: float | None = None) -> tuple[str, ...]:
     """Return the tags that our own `packaging`, run by ``executable``, says.
 
     For an interpreter of another kind than our own: 32 bits on 64, another C library,
     another architecture by emulation. `InterpreterError` where that fails.
     """
+    import json
+
     import packaging
+
+    from mvenv.interpreters.running import run_python
 
     folder = os.path.dirname(os.path.dirname(os.path.abspath(packaging.__file__)))
     command = ["-I", "-S", "-c", _ASK_TAGS, folder]
@@ -273,7 +286,7 @@ def ask_tags(executable: str, *, timeout: float = TIMEOUT) -> tuple[str, ...]:
 
 
 def _to_json(target: Target) -> Any:
-    return dataclasses.asdict(target)
+    return asdict(target)
 
 
 def _from_json(value: Any) -> Target:

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 from mvenv import __version__
 from mvenv.hashes import quick_digest
 from mvenv.records import load_json, store_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from mvenv.paths import StrPath
 
 __all__ = ["Witness", "bear_witness", "recall", "remember"]
 
@@ -34,7 +38,7 @@ def bear_witness(path: str) -> Witness:
     return (path, seen.st_size, seen.st_mtime_ns)
 
 
-def recall(memory: Path | None, kind: str, question: tuple[str, ...]) -> Any:
+def recall(memory: StrPath | None, kind: str, question: tuple[str, ...]) -> Any:
     """Return the answer remembered for ``question``, or `None` if it holds no more."""
     if memory is None:
         return None
@@ -52,7 +56,7 @@ def recall(memory: Path | None, kind: str, question: tuple[str, ...]) -> Any:
 
 
 def remember(
-    memory: Path | None,
+    memory: StrPath | None,
     kind: str,
     question: tuple[str, ...],
     answer: Any,
@@ -63,11 +67,12 @@ def remember(
         return
     record = {"question": question, "witnesses": tuple(witnesses), "answer": answer}
     with contextlib.suppress(OSError):
-        memory.mkdir(parents=True, exist_ok=True)
+        os.makedirs(memory, exist_ok=True)
         store_json(_place(memory, kind, question), kind, _FORMAT, record)
 
 
-def _place(memory: Path, kind: str, question: tuple[str, ...]) -> Path:
+def _place(memory: StrPath, kind: str, question: tuple[str, ...]) -> str:
     # Another version of mvenv may ask the same and expect another kind of answer.
     text = "\0".join((__version__, *question))
-    return memory / f"{kind}-{quick_digest(text.encode('utf-8', 'surrogateescape'))}"
+    digest = quick_digest(text.encode("utf-8", "surrogateescape"))
+    return os.path.join(memory, f"{kind}-{digest}")

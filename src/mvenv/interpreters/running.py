@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mvenv.errors import InterpreterError
+from mvenv.values import dataclass
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Sequence
 
 __all__ = ["TIMEOUT", "Answer", "run_python"]
 
@@ -47,13 +47,15 @@ class Answer:
 
 
 def run_python(
-    executable: str, arguments: Sequence[str], *, timeout: float = TIMEOUT
+    executable: str, arguments: Sequence[str], *, timeout: float | None = None
 ) -> Answer:
     """Run ``executable`` and return what came of it.
 
-    ``timeout`` is in seconds. `InterpreterError` where it cannot be started, does not
-    end in time, or prints without end; nothing of it is left running then.
+    ``timeout`` is in seconds, `TIMEOUT` without. `InterpreterError` where it cannot be
+    started, does not end in time, or prints without end; nothing of it is left running
+    then.
     """
+    timeout = TIMEOUT if timeout is None else timeout
     # Not at the top: a remembered answer needs none of this.
     import signal
     import subprocess

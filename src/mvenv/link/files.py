@@ -7,16 +7,19 @@ ever opens an existing file for writing, so nothing is written through a link.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 from mvenv.errors import SystemFault
 from mvenv.link.modes import NEXT_MODE, LinkMode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mvenv.paths import StrPath
 
 __all__ = [
     "copy_file",
@@ -92,21 +95,22 @@ def reflink_file(
 
 
 def share_file(
-    kept: Path, new: Path, modes: Sequence[LinkMode], content: bytes | None = None
+    kept: StrPath, new: StrPath, modes: Sequence[LinkMode], content: bytes | None = None
 ) -> None:
     """Give one file of our own the further name ``new``, in the best way that works.
 
     ``content`` is what it holds, for where only writing is left; it is read where it is
-    not given. What has the name
-    already is replaced by a rename.
+    not given. What has the name already is replaced by a rename.
     """
-    source = os.open(kept.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    kept_in, kept_name = os.path.split(kept)
+    new_in, new_name = os.path.split(new)
+    source = os.open(kept_in, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        target = os.open(new.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        target = os.open(new_in, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            temporary = f".{new.name}.{os.getpid()}.0"
-            _share(kept.name, temporary, source, target, modes=modes, content=content)
-            replace_name(temporary, new.name, target)
+            temporary = f".{new_name}.{os.getpid()}.0"
+            _share(kept_name, temporary, source, target, modes=modes, content=content)
+            replace_name(temporary, new_name, target)
         finally:
             os.close(target)
     finally:
@@ -210,6 +214,8 @@ def _transfer_blocks(origin: int, descriptor: int) -> None:
 def _clone_darwin(
     name: str, new: str, source: int, target: int, *, mode: int, mtime_ns: int
 ) -> None:
+    import ctypes
+
     clone = ctypes.CDLL(None, use_errno=True).clonefileat
     if clone(source, os.fsencode(name), target, os.fsencode(new), _CLONE_NOFOLLOW):
         number = ctypes.get_errno()

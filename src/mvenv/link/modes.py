@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import errno
-from dataclasses import dataclass
+
+from mvenv.values import dataclass
 
 __all__ = ["NEXT_MODE", "LinkChoice", "LinkMode", "LinkPolicy", "PassedOver"]
 

@@ -6,13 +6,16 @@ different ones may still reflink (btrfs subvolumes).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-import secrets
-from pathlib import Path
 
 from mvenv.link.files import copy_file, hard_link, reflink_file, write_new
 from mvenv.link.modes import NEXT_MODE, LinkChoice, LinkMode, LinkPolicy, PassedOver
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mvenv.paths import StrPath
 
 __all__ = ["PROBE", "probe", "sweep_probes"]
 
@@ -24,8 +27,8 @@ _SIZE = 8192
 
 
 def probe(
-    source: Path,
-    target: Path,
+    source: StrPath,
+    target: StrPath,
     policy: LinkPolicy = LinkPolicy.AUTO,
     *,
     same_owner: bool = True,
@@ -37,7 +40,7 @@ def probe(
     refused, since the owner could rewrite the other's code. `OSError` where the disk
     itself refuses, and where not even copying works: private files need that always.
     """
-    name = f"{PROBE}{secrets.token_hex(6)}"
+    name = f"{PROBE}{os.urandom(6).hex()}"
     origin = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         destination = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -55,11 +58,12 @@ def probe(
         os.close(origin)
 
 
-def sweep_probes(folder: Path) -> None:
+def sweep_probes(folder: StrPath) -> None:
     """Delete what killed probes left in ``folder``, which nobody else may probe now."""
     for name in os.listdir(folder):
         if name.startswith(PROBE):
-            (folder / name).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, name))
 
 
 def _try_modes(

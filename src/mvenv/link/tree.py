@@ -11,9 +11,6 @@ import errno
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from mvenv.errors import LinkError
 from mvenv.link.files import (
@@ -24,6 +21,11 @@ from mvenv.link.files import (
     write_new,
 )
 from mvenv.link.modes import NEXT_MODE, LinkMode
+from mvenv.values import NamedTuple, dataclass, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "TEMPORARY",

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mvenv.errors import LockfileError
     from mvenv.lockfiles.model import Lockfile
 
 __all__ = ["find_lockfile", "read_lockfile"]
 
-_PYLOCK_NAME = re.compile(r"pylock(\.[^.]+)?\.toml")
+_PYLOCK_NAME = r"pylock(\.[^.]+)?\.toml"
 _UV = "uv export --format pylock.toml -o pylock.toml"
 _PDM = "pdm export -f pylock -o pylock.toml"
 _PIPENV = "pipenv pylock"
 _OTHERS = (
-    (re.compile(r"uv\.lock"), _UV),
-    (re.compile(r"pdm\.lock"), _PDM),
-    (re.compile(r"Pipfile\.lock"), _PIPENV),
+    (r"uv\.lock", _UV),
+    (r"pdm\.lock", _PDM),
+    (r"Pipfile\.lock", _PIPENV),
     (
-        re.compile(r".*requirements.*\.(txt|in)|constraints.*\.txt"),
+        r".*requirements.*\.(txt|in)|constraints.*\.txt",
         "pip lock -r {name}",
     ),
 )
 """Names of lockfiles of other tools, and the command that makes a pylock.toml."""
-_CONDA = re.compile(r"(.*[-.])?conda-lock\.ya?ml|environment\.ya?ml")
+_CONDA = r"(.*[-.])?conda-lock\.ya?ml|environment\.ya?ml"
 
 
 def read_lockfile(path: Path) -> Lockfile:
@@ -38,9 +36,11 @@ def read_lockfile(path: Path) -> Lockfile:
     format of another tool; `LockfileError`, several as `SeveralErrors`, for what
     cannot be read or is wrong.
     """
+    import re
+
     if path.name == "poetry.lock":
         return _read_poetry(path)
-    if _PYLOCK_NAME.fullmatch(path.name):
+    if re.fullmatch(_PYLOCK_NAME, path.name):
         return _read_pylock(path)
     if refusal := _refuse_name(path):
         from mvenv.lockfiles.document import read_bytes
@@ -99,12 +99,14 @@ def _read_pylock(path: Path) -> Lockfile:
 
 
 def _refuse_name(path: Path) -> LockfileError | None:
+    import re
+
     from mvenv.errors import LockfileError, UnsupportedLockfile
 
     for pattern, command in _OTHERS:
-        if pattern.fullmatch(path.name):
+        if re.fullmatch(pattern, path.name):
             return _refusal(path, command)
-    if _CONDA.fullmatch(path.name):
+    if re.fullmatch(_CONDA, path.name):
         return UnsupportedLockfile(
             f"`{path.name}` is conda's: its packages are not wheels",
             hint="lock what comes from a Python index: `pip lock -r requirements.txt`",
@@ -151,6 +153,8 @@ def _read_by_content(path: Path) -> Lockfile:
 
 
 def _is_pipfile_lock(content: bytes) -> bool:
+    import json
+
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
 
 from mvenv.env.receipt import Installed
 from mvenv.link.tree import FolderLinks
 from mvenv.store.layout import StoreKey
 from mvenv.store.names import BYTECODE, TREE
+from mvenv.values import NamedTuple, dataclass
 from mvenv.wheels.manifest import ManifestFile
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:  # a plan that is read needs none of what planning does
+    from collections.abc import Iterator
+
     from mvenv.store.entries import StoredWheel
     from mvenv.wheels.facts import WheelFacts
 

@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from mvenv.env.compiled import CACHE
 from mvenv.env.receipt import Installed
@@ -27,16 +23,20 @@ from mvenv.plan.model import (
     PlannedScript,
     PlannedWheel,
 )
-from mvenv.records import seal_record, unseal_record
+from mvenv.records import from_json, seal_record, to_json, unseal_record
 from mvenv.store.layout import StoreKey, StoreLayout, entry_key
 from mvenv.wheels.manifest import ManifestFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
 __all__ = ["load_plan", "seal_plan"]
 
 _KIND = "plan"
 _FORMAT = 1
-_PROGRAM = re.compile(r"python[0-9.]*t?")
-_TAG = re.compile(r"[a-z]+-?[0-9]+[a-z]*")
+_TAG = r"[a-z]+-?[0-9]+[a-z]*"
 _SHA256 = 64
 _XXH3 = 32
 _PRIVATE = 1
@@ -77,8 +77,7 @@ def seal_plan(plan: Plan) -> bytes:
         tag, links = plan.bytecode
         trees = [wheel.bytecode(tag) for wheel in plan.wheels]
         value["bytecode"] = {"tag": tag, **_columns(links, trees)}
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return seal_record(_KIND, _FORMAT, text.encode("utf-8", "surrogateescape"))
+    return seal_record(_KIND, _FORMAT, to_json(value))
 
 
 _INSTALLED = tuple(Installed.__slots__)
@@ -125,7 +124,7 @@ def load_plan(content: bytes, layout: StoreLayout) -> Plan | None:
     if payload is None:
         return None
     try:
-        return _load(json.loads(payload.decode("utf-8", "surrogateescape")), layout)
+        return _load(from_json(payload), layout)
     except (LookupError, TypeError, ValueError, RecursionError, AttributeError):
         return None
 
@@ -194,7 +193,7 @@ def _wheels(rows: Iterable[Any], layout: StoreLayout) -> Iterator[PlannedWheel]:
             if {type(file.size), type(file.mode), type(file.mtime_ns)} != {int}:
                 raise ValueError("not a number")
         wheel = _checked_key(key)
-        root = str(layout.entry(wheel))
+        root = layout.entry_text(wheel)
         yield PlannedWheel(wheel, str(filename), root, bool(shared), files)
 
 
@@ -212,8 +211,10 @@ def _bytecode(
 ) -> PlannedBytecode | None:
     if value is None:
         return None
+    import re
+
     tag = str(value["tag"])
-    if not _TAG.fullmatch(tag):
+    if not re.fullmatch(_TAG, tag):
         raise ValueError(f"`{tag}` is no tag of bytecode")
     links = tuple(_folders(value, [wheel.bytecode(tag) for wheel in wheels]))
     if not all(link.target.rpartition("/")[2] == CACHE for link in links):
@@ -301,7 +302,8 @@ def _below(paths: Sequence[str]) -> tuple[str, ...]:
 
 def _program(name: str) -> str:
     """Return the name of an interpreter beside ``python``; `ValueError` for others."""
-    if not _PROGRAM.fullmatch(name):
+    version = name.removeprefix("python").removesuffix("t")
+    if not name.startswith("python") or version.strip("0123456789."):
         raise ValueError(f"`{name}` is no interpreter of an environment")
     return name
 

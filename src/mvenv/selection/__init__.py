@@ -6,8 +6,6 @@ reasons: every file that was there and why it was refused.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mvenv.selection.groups import GroupOptions
 from mvenv.selection.model import (
     ArchiveChoice,
@@ -19,6 +17,7 @@ from mvenv.selection.model import (
     VcsChoice,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mvenv.lockfiles.model import Lockfile
     from mvenv.target import Target

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from mvenv.values import dataclass
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:  # the command line makes options before anything is read
+    from pathlib import Path
+
     from packaging.utils import NormalizedName
 
 __all__ = [

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from mvenv.errors import StoreError
 from mvenv.progress import Reporter
 from mvenv.store.entries import StaleWheels, WheelStore
 from mvenv.store.layout import store_key
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    _Made = TypeVar("_Made")
+
 __all__ = ["until_sound"]
 
 _ATTEMPTS = 3
 """Damaged wheels are fetched anew; who damages them again and again must stop."""
-
-_Made = TypeVar("_Made")
 
 
 def until_sound(

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
-from functools import cache
-from pathlib import Path
 
 from mvenv.errors import SystemFault
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mvenv.paths import StrPath
+
 __all__ = ["boot_id", "flush_file_system", "now_ns"]
 
+_BOOT_ID_LENGTH = 64
+"""Bytes, more than it has."""
+_BOOT_IDS: list[str] = []
+"""The one, when it was asked for."""
 
-@cache
+
 def boot_id() -> str:
     """Return what tells this run of the machine from others; empty where unknown."""
+    if not _BOOT_IDS:
+        _BOOT_IDS.append(_read_boot_id())
+    return _BOOT_IDS[0]
+
+
+def _read_boot_id() -> str:
     try:
-        text = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-    except OSError:
+        with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as stream:
+            return stream.read(_BOOT_ID_LENGTH).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError):
         return ""
-    return text.strip()
 
 
-def flush_file_system(folder: Path) -> None:
+def flush_file_system(folder: StrPath) -> None:
     """Write everything of the file system that holds ``folder`` to its disk.
 
     One ``syncfs(2)`` for a whole batch of files; Linux reports write errors since
@@ -36,6 +47,8 @@ def flush_file_system(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        import ctypes
+
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.syncfs(descriptor):
             number = ctypes.get_errno()
@@ -48,7 +61,7 @@ def flush_file_system(folder: Path) -> None:
         os.close(descriptor)
 
 
-def now_ns(folder: Path) -> int:
+def now_ns(folder: StrPath) -> int:
     """Return the time as the file system of ``folder`` has it, since the epoch.
 
     From the stamp of a file that was just made there; where the system has nameless

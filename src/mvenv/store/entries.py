@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 from mvenv.errors import DamagedEntry
 from mvenv.hashes import CHUNK, digest_file
@@ -17,8 +13,13 @@ from mvenv.store.durability import boot_id
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.names import BYTECODE, MANIFEST, SYNCED, TREE
 from mvenv.store.runs import RunFolder, discard
-from mvenv.store.seen import put_down
+from mvenv.values import dataclass
 from mvenv.wheels.manifest import Manifest, ManifestFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = [
     "FileFault",
@@ -167,6 +168,9 @@ class WheelStore:
 
     def _name(self, staged: StoredWheel) -> StoredWheel:
         """Give a whole wheel its name, in place of a damaged one."""
+        # Warm runs take nothing in.
+        from mvenv.store.seen import put_down
+
         final = self.layout.entry(staged.key)
         if final.exists():
             self._set_aside(staged.key)
@@ -343,6 +347,8 @@ class WheelStore:
             place = wheel.tree / path
             if place.stat().st_nlink < _FRESH_ENOUGH:
                 return
+            import shutil
+
             copy = run.new_path()
             with place.open("rb") as origin, copy.open("xb") as stream:
                 shutil.copyfileobj(origin, stream, CHUNK)

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
-from dataclasses import dataclass
-from pathlib import Path
-from typing import NewType
 
 from mvenv.errors import StoreError, SystemFault
+from mvenv.paths import read_bytes
 from mvenv.records import replace_bytes
+from mvenv.values import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import NewType
+
+    from mvenv.paths import StrPath
+
+    StoreKey = NewType("StoreKey", str)
+    """The sha256 of a wheel file, lower-case hexadecimal. Of what was learned from an
+    environment, whose wheel nobody has seen: `ADOPTED` and the sha256 of the list of
+    its files, so no lockfile ever names it."""
+else:
+    StoreKey = str
 
 __all__ = [
     "ADOPTED",
@@ -26,14 +38,9 @@ __all__ = [
 
 FORMAT = 1
 
-StoreKey = NewType("StoreKey", str)
-"""The sha256 of a wheel file, lower-case hexadecimal. Of what was learned from an
-environment, whose wheel nobody has seen: `ADOPTED` and the sha256 of the list of its
-files, so no lockfile ever names it."""
-
 ADOPTED = "adopted-"
-_KEY = re.compile(r"[0-9a-f]{64}")
-_ENTRY = re.compile(rf"(?:{ADOPTED})?[0-9a-f]{{64}}")
+_SHA256_LENGTH = 64
+_HEXADECIMAL = "0123456789abcdef"
 FOLDERS = (
     "wheels",
     "adopted",
@@ -54,16 +61,20 @@ _CACHEDIR_TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 """
 
 
+def _is_sha256(text: str) -> bool:
+    return len(text) == _SHA256_LENGTH and not text.strip(_HEXADECIMAL)
+
+
 def store_key(text: str) -> StoreKey:
     """Return ``text`` as a key; `StoreError` where it is none."""
-    if not _KEY.fullmatch(text):
+    if not _is_sha256(text):
         raise StoreError(f"`{text}` is not a sha256")
     return StoreKey(text)
 
 
 def entry_key(text: str) -> StoreKey:
     """Return ``text`` as the key of any entry; `StoreError` where it is none."""
-    if not _ENTRY.fullmatch(text):
+    if not _is_sha256(text.removeprefix(ADOPTED)):
         raise StoreError(f"`{text}` is not the key of an entry")
     return StoreKey(text)
 
@@ -77,18 +88,41 @@ def is_adopted(key: StoreKey) -> bool:
 class StoreLayout:
     """The folders of one store."""
 
-    root: Path
+    given: StrPath
+
+    @property
+    def root_text(self) -> str:
+        """Return the store's folder, as text."""
+        return os.fspath(self.given)
+
+    @property
+    def root(self) -> Path:
+        """Return the store's folder."""
+        from pathlib import Path
+
+        return Path(self.given)
+
+    def entry_text(self, key: StoreKey) -> str:
+        """Return the folder of a wheel, there or not, as text."""
+        kind, name = "wheels", str(key)
+        if is_adopted(key):
+            kind, name = "adopted", key.removeprefix(ADOPTED)
+        return f"{self.root_text}/{kind}/{name[:2]}/{name}"
 
     def entry(self, key: StoreKey) -> Path:
         """Return the folder of a wheel, there or not."""
-        if is_adopted(key):
-            name = key.removeprefix(ADOPTED)
-            return self.root / "adopted" / name[:2] / name
-        return self.root / "wheels" / key[:2] / key
+        from pathlib import Path
+
+        return Path(self.entry_text(key))
 
     def lock(self, name: str) -> Path:
         """Return the file that is locked for ``name``."""
         return self.root / "locks" / f"{name}.lock"
+
+    @property
+    def interpreters_text(self) -> str:
+        """Return the folder of what inspecting interpreters said, as text."""
+        return os.path.join(self.given, "interpreters")
 
     @property
     def interpreters(self) -> Path:
@@ -99,6 +133,11 @@ class StoreLayout:
     def plans(self) -> Path:
         """Return the folder of plans, each under the sha256 of its bytes."""
         return self.root / "plans"
+
+    @property
+    def ready_text(self) -> str:
+        """Return the folder that says which plan answers which question, as text."""
+        return os.path.join(self.given, "ready")
 
     @property
     def ready(self) -> Path:
@@ -114,6 +153,11 @@ class StoreLayout:
     def envs(self) -> Path:
         """Return the registry: one record for each environment."""
         return self.root / "envs"
+
+    @property
+    def tmp_text(self) -> str:
+        """Return the folder of runs under way, as text."""
+        return os.path.join(self.given, "tmp")
 
     @property
     def tmp(self) -> Path:
@@ -135,7 +179,7 @@ class StoreLayout:
         return f"{key[:16]}-"
 
 
-def open_layout(root: Path) -> StoreLayout:
+def open_layout(root: StrPath) -> StoreLayout:
     """Return the store at ``root``, made if it is not there.
 
     `StoreError` where it is of a newer format, belongs to another user, or can be
@@ -144,7 +188,7 @@ def open_layout(root: Path) -> StoreLayout:
     layout = StoreLayout(root)
     try:
         if not _is_complete(root):
-            _make(root)
+            _make(layout.root)
         _check_owner(root)
         _check_format(root)
     except OSError as error:
@@ -154,7 +198,7 @@ def open_layout(root: Path) -> StoreLayout:
     return layout
 
 
-def _is_complete(root: Path) -> bool:
+def _is_complete(root: StrPath) -> bool:
     # One look is enough on every later run. All but `wheels/` and `envs/` may be
     # deleted by whoever wants room, and those too are only made anew.
     try:
@@ -191,8 +235,8 @@ def _make_folders(root: Path) -> None:
         (root / name).mkdir(mode=0o755, exist_ok=True)
 
 
-def _check_owner(root: Path) -> None:
-    seen = root.stat()
+def _check_owner(root: StrPath) -> None:
+    seen = os.stat(root)
     if seen.st_uid != os.geteuid():
         raise StoreError(
             f"the store `{root}` belongs to another user (uid {seen.st_uid});"
@@ -207,8 +251,8 @@ def _check_owner(root: Path) -> None:
         )
 
 
-def _check_format(root: Path) -> None:
-    text = (root / "FORMAT").read_text(encoding="utf-8", errors="replace")
+def _check_format(root: StrPath) -> None:
+    text = read_bytes(os.path.join(root, "FORMAT")).decode("utf-8", "replace")
     if text != f"mvenv store {FORMAT}\n":
         raise StoreError(
             f"the store `{root}` has the format `{text.strip()[:60]}`, which this"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 
 from mvenv.locking import PATIENCE, lock_folder
 from mvenv.store.layout import StoreLayout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["alone", "using"]
 
@@ -14,7 +17,7 @@ __all__ = ["alone", "using"]
 @contextlib.contextmanager
 def using(layout: StoreLayout, *, patience: float = PATIENCE) -> Iterator[None]:
     """Keep wheels from being taken out, from the first look at them until linked."""
-    with lock_folder(layout.root, exclusive=False, patience=patience):
+    with lock_folder(layout.root_text, exclusive=False, patience=patience):
         yield
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
 from mvenv.hashes import digest_bytes
+from mvenv.paths import read_bytes
 from mvenv.records import replace_bytes
 from mvenv.store.layout import StoreLayout
 
-__all__ = ["ANSWER", "RECIPE", "keep_plan", "recall_plan"]
+__all__ = ["ANSWER", "RECIPE", "keep_plan", "plan_text", "recall_plan"]
 
 ANSWER = ("ready", 2)
 """Kind and format of the records in ``ready/``: lists, with a plan's sha256 first."""
@@ -19,11 +19,11 @@ RECIPE = ".recipe"
 _SEALED = 0o444
 
 
-def keep_plan(layout: StoreLayout, content: bytes, sha256: str) -> Path:
+def keep_plan(layout: StoreLayout, content: bytes, sha256: str) -> str:
     """Keep a plan's record and return its file; `OSError` where that fails."""
-    path = layout.plans / sha256
+    path = plan_text(layout, sha256)
     with contextlib.suppress(OSError):
-        if path.read_bytes() == content:
+        if read_bytes(path) == content:
             return path
     replace_bytes(path, content, mode=_SEALED)
     return path
@@ -32,7 +32,12 @@ def keep_plan(layout: StoreLayout, content: bytes, sha256: str) -> Path:
 def recall_plan(layout: StoreLayout, sha256: str) -> bytes | None:
     """Return the record kept under ``sha256``, or `None`: not there, or damaged."""
     try:
-        content = (layout.plans / sha256).read_bytes()
+        content = read_bytes(plan_text(layout, sha256))
     except OSError:
         return None
     return content if digest_bytes(content).sha256 == sha256 else None
+
+
+def plan_text(layout: StoreLayout, sha256: str) -> str:
+    """Return the file of a plan, there or not, as text."""
+    return f"{layout.root_text}/plans/{sha256}"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import secrets
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from mvenv.records import load_json, store_json
 from mvenv.store.durability import now_ns
 from mvenv.store.layout import StoreKey, StoreLayout
+from mvenv.values import asdict, dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "Root",
@@ -30,7 +30,8 @@ __all__ = [
 
 _KIND = "environment"
 _FORMAT = 1
-_ID = re.compile(r"[0-9a-f]{16}")
+_ID_LENGTH = 16
+_HEXADECIMAL = "0123456789abcdef"
 _ABSENT = ".absent"
 """Ending of the mark beside a record: its mtime is when the environment was first
 noticed to be gone."""
@@ -49,14 +50,18 @@ class Root:
     lockfile: str | None
 
 
+def _is_id(text: str) -> bool:
+    return len(text) == _ID_LENGTH and not text.strip(_HEXADECIMAL)
+
+
 def new_id() -> str:
     """Return an identifier for a new environment."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 def register(layout: StoreLayout, root: Root) -> None:
     """Put an environment on record, before its first file stands in its place."""
-    store_json(layout.envs / root.id, _KIND, _FORMAT, asdict(root))
+    store_json(f"{layout.root_text}/envs/{root.id}", _KIND, _FORMAT, asdict(root))
 
 
 def unregister(layout: StoreLayout, identifier: str) -> None:
@@ -65,7 +70,7 @@ def unregister(layout: StoreLayout, identifier: str) -> None:
     What is no identifier is nobody's: it comes from a receipt, which may lie in a
     folder that somebody else filled, and must not name a file elsewhere.
     """
-    if _ID.fullmatch(identifier):
+    if _is_id(identifier):
         (layout.envs / identifier).unlink(missing_ok=True)
         (layout.envs / f"{identifier}{_ABSENT}").unlink(missing_ok=True)
 
@@ -96,11 +101,11 @@ def _records(layout: StoreLayout) -> Iterator[tuple[str, Root | None]]:
 
 def find_root(layout: StoreLayout, identifier: str) -> Root | None:
     """Return the entry of an environment, or `None` where none can be read."""
-    return _load(layout, identifier) if _ID.fullmatch(identifier) else None
+    return _load(layout, identifier) if _is_id(identifier) else None
 
 
 def _load(layout: StoreLayout, name: str) -> Root | None:
-    value = load_json(Path(layout.envs, name), _KIND, _FORMAT)
+    value = load_json(layout.envs / name, _KIND, _FORMAT)
     # What cannot be read, or is of another version.
     with contextlib.suppress(KeyError, TypeError):
         return Root(
@@ -115,7 +120,7 @@ def _load(layout: StoreLayout, name: str) -> Root | None:
 
 def mark_seen(layout: StoreLayout, identifier: str) -> None:
     """Put down that an environment is there now; `OSError` where that fails."""
-    if _ID.fullmatch(identifier):
+    if _is_id(identifier):
         with contextlib.suppress(FileNotFoundError):
             os.utime(layout.envs / identifier)
         (layout.envs / f"{identifier}{_ABSENT}").unlink(missing_ok=True)
@@ -123,7 +128,7 @@ def mark_seen(layout: StoreLayout, identifier: str) -> None:
 
 def mark_absent(layout: StoreLayout, identifier: str) -> None:
     """Put down that an environment is gone, unless that is noticed already."""
-    if _ID.fullmatch(identifier):
+    if _is_id(identifier):
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
         mark = layout.envs / f"{identifier}{_ABSENT}"
         os.close(os.open(mark, flags, 0o644))

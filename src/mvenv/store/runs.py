@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
-import threading
-from collections.abc import Iterator
-from pathlib import Path
+from _thread import allocate_lock
 
 from mvenv.errors import Busy, SystemFault
 from mvenv.locking import lock_folder
@@ -16,6 +12,11 @@ from mvenv.records import sweep_temporaries
 from mvenv.scratch import ScratchFolder, sweep_scratch
 from mvenv.store.durability import boot_id
 from mvenv.store.layout import StoreLayout
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["RunFolder", "bury", "deleting", "discard", "is_being_deleted", "sweep"]
 
@@ -32,9 +33,10 @@ class RunFolder(ScratchFolder):
     """
 
     def __init__(self, layout: StoreLayout) -> None:
-        self._naming = threading.Lock()
+        self._naming = allocate_lock()
         try:
-            super().__init__(layout.tmp, f"{boot_id() or 'boot'}.{os.getpid()}.")
+            parent = layout.tmp_text
+            super().__init__(parent, f"{boot_id() or 'boot'}.{os.getpid()}.")
         except OSError as error:
             fault = SystemFault.from_os_error(error, "cannot write to the store")
             fault.hint = "choose another store with `--store` or MVENV_STORE"
@@ -70,19 +72,23 @@ def is_being_deleted(layout: StoreLayout) -> bool:
 def bury(layout: StoreLayout, path: Path) -> Path:
     """Take a name out of the store at once, and return where it waits for deletion."""
     # Process numbers are the same in every container that uses this store.
-    grave = layout.trash / f"{path.name}.{secrets.token_hex(8)}"
+    grave = layout.trash / f"{path.name}.{os.urandom(8).hex()}"
     os.rename(path, grave)
     return grave
 
 
 def discard(layout: StoreLayout, path: Path) -> None:
     """Delete a folder of the store: renamed into the trash, then removed."""
+    import shutil
+
     with deleting(layout):
         shutil.rmtree(bury(layout, path), ignore_errors=True)
 
 
 def sweep(layout: StoreLayout) -> None:
     """Delete what killed runs left: scratch folders, trash, records without a name."""
+    import shutil
+
     sweep_scratch(layout.tmp, "")
     # The folder's own time moves with each run, and is of the file system's clock.
     before = layout.tmp.stat().st_mtime_ns - _HOUR

@@ -13,7 +13,6 @@ import contextlib
 import os
 import time
 from array import array
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mvenv.errors import Busy
@@ -22,6 +21,10 @@ from mvenv.link.tree import TEMPORARY
 from mvenv.locking import lock_folder
 from mvenv.records import read_record, seal_record
 from mvenv.store.names import MANIFEST, SEEN, TREE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["folders_of", "is_as_seen", "put_down"]
 

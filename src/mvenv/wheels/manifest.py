@@ -13,10 +13,8 @@ safe.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 from mvenv.records import seal_record, unseal_record
+from mvenv.values import NamedTuple, dataclass
 
 __all__ = ["FORMAT", "Manifest", "ManifestFile", "manifest_facts"]
 

@@ -10,10 +10,9 @@ import binascii
 import functools
 import io
 import posixpath
-import re
-from typing import NamedTuple
 
 from mvenv.errors import InvalidWheel
+from mvenv.values import NamedTuple
 
 __all__ = ["RecordEntry", "read_record", "record_row"]
 
@@ -32,8 +31,9 @@ STRONG = frozenset(
 """Hashes that count. "The hash algorithm must be sha256 or better; specifically, md5,
 sha1 and sha224 are not permitted": rows with those are taken as rows without."""
 
-_NEEDS_QUOTES = re.compile(r'[,"\r\n]')
-_SIZE = re.compile("[0-9]{1,18}")
+_NEED_QUOTES = frozenset(',"\r\n')
+_DIGITS = 18
+"""Of a size, at most."""
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -91,7 +91,7 @@ def _canonical(path: str) -> str:
 def _entry(row: list[str], member: str) -> RecordEntry:
     algorithm, _, digest = row[1].strip().partition("=")
     size = row[2].strip()
-    if size and not _SIZE.fullmatch(size):
+    if size and not (size.isascii() and size.isdigit() and len(size) <= _DIGITS):
         raise InvalidWheel(
             f"`{member}` has no valid size for `{row[0]}`", member=row[0]
         )
@@ -115,7 +115,7 @@ def record_row(path: str, sha256: str | None, size: int | None, site: str) -> st
 def _relative(path: str, site: str) -> str:
     folder, _, name = path.rpartition("/")
     relative = _relative_folder(folder, site) + name
-    if _NEEDS_QUOTES.search(relative):
+    if not _NEED_QUOTES.isdisjoint(relative):
         relative = relative.replace('"', '""')
         return f'"{relative}"'
     return relative
