@@ -43,6 +43,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"plan"}),
     frozenset({"selection", "store", "env"}),
     frozenset({"lockfiles", "interpreters", "fetch", "wheels", "link"}),
+    frozenset({"crew"}),
     frozenset({"target", "records", "scratch", "locking", "workers"}),
     frozenset({"errors", "hashes", "progress"}),
     frozenset({"paths", "values"}),

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from concurrent import futures
 from typing import Any
 
+from mvenv import crew
+
 
 class _AtOnce(futures.Executor):
     """Does what is submitted before `submit` returns."""
@@ -31,6 +33,8 @@ class _AtOnce(futures.Executor):
 
 if __name__ == "__main__":
     setattr(futures, "ThreadPoolExecutor", _AtOnce)  # noqa: B010  no type's business
+    # What another process does has numbers of its own.
+    setattr(crew, "processors", lambda: 1)  # noqa: B010  likewise
     setattr(threading.Thread, "start", threading.Thread.run)  # noqa: B010  likewise
 
     from mvenv.cli import main

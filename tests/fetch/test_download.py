@@ -71,6 +71,40 @@ def test_files_of_an_index(
     )
 
 
+@pytest.mark.parametrize("there", [0, 1, 2])
+def test_the_best_of_what_an_index_has(
+    make_wheel: WheelMaker, simple_index: IndexMaker, folder: Path, there: int
+) -> None:
+    tags = ("cp311-cp311-linux_x86_64", "py3-none-linux_x86_64", "py3-none-any")
+    wheels = [make_wheel("some", tag=tag) for tag in tags]
+    best, *others = (wanted(path.read_bytes(), path.name) for path in wheels)
+    request = replace(best, alternatives=tuple(others))
+    settings = replace(DEAD, index_url=simple_index(wheels[there:]))
+
+    [found] = fetch_all([request], folder, settings)
+
+    assert found.path.name == found.request.filename == wheels[there].name
+    assert simple_index.requests == [
+        "GET /simple/some/",
+        f"GET /files/{found.path.name}",
+    ]
+
+
+def test_an_alternative_without_a_hash_is_not_fetched(
+    make_wheel: WheelMaker, simple_index: IndexMaker, folder: Path
+) -> None:
+    wheel = make_wheel("some")
+    best = wanted(b"gone", "some-1.0-cp311-cp311-linux_x86_64.whl")
+    request = replace(
+        best, alternatives=(replace(best, filename=wheel.name, hashes=()),)
+    )
+
+    with pytest.raises(FetchError, match="no hash"):
+        fetch_all([request], folder, replace(DEAD, index_url=simple_index([wheel])))
+
+    assert simple_index.requests == ["GET /simple/some/"]
+
+
 def test_a_direct_url_and_a_path(
     server: MisbehavingServer, folder: Path, tmp_path: Path
 ) -> None:

@@ -58,7 +58,9 @@ def _ingest(store: Path, *wheels: Path, seal: bool = True) -> list[StoredWheel]:
     opened = WheelStore(layout, seal=seal)
     with RunFolder(layout) as run:
         return [
-            opened.ingest(wheel, store_key(sha256_of(wheel)), wheel.name, run)
+            opened.ingest(
+                wheel, store_key(sha256_of(wheel)), wheel.name, run.new_path()
+            )
             for wheel in wheels
         ]
 

@@ -158,7 +158,7 @@ class Sources:
                 try:
                     for came in fetcher.fetch([request], folder):
                         self._staged[key] = self._store.stage(
-                            came.path, key, request.filename, self._run
+                            came.path, key, request.filename, self._run.new_path()
                         )
                         came.path.unlink(missing_ok=True)
                 except MvenvError as error:

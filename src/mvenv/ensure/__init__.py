@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import heapq
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from mvenv.ensure.building import Builder, check_identity, direct_url
+from mvenv.ensure.ingesting import Ingester
 from mvenv.errors import MvenvError, SeveralErrors
 from mvenv.fetch.download import Fetched, Fetcher, FileRequest
 from mvenv.plan.model import Provided
@@ -36,10 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Builder", "Ensured", "ensure"]
 
-_UNPACKERS = min(4, os.cpu_count() or 1)
-"""Threads that unpack; inflating and hashing leave the interpreter's lock."""
-_ASKERS = 16
-"""Threads that ask indexes for pages."""
+_Job: TypeAlias = "Future[tuple[NormalizedName, Provided]]"
 
 
 @dataclass(slots=True)
@@ -90,20 +88,20 @@ class _Ensuring:
         self._reporter = reporter
         self._result = Ensured()
         self._lock = threading.Lock()
+        self._ingester: Ingester | None = None
 
     def ensure(self, distributions: Sequence[Chosen]) -> Ensured:
         ready: dict[NormalizedName, Provided] = {}
-        wanted: dict[NormalizedName, FileChoice] = {}
+        wanted: list[FileRequest] = []
         for one in distributions:
             wheel = self._present(one)
             if wheel is not None:
                 ready[one.name] = self._provide_present(one, wheel)
             elif isinstance(one.source, (IndexChoice, ArchiveChoice)):
-                wanted[one.name] = _first(one.source)
+                wanted.append(_request(one, one.source))
         by_name = {one.name: one for one in distributions}
         if wanted:
             sweep(self._store.layout)
-            self._prefer_offered(by_name, wanted)
             ready |= self._fetch(by_name, wanted)
         for one in distributions:
             if one.name not in ready:
@@ -154,96 +152,70 @@ class _Ensuring:
             shared=shared,
         )
 
-    def _prefer_offered(
-        self,
-        by_name: Mapping[NormalizedName, Chosen],
-        wanted: dict[NormalizedName, FileChoice],
-    ) -> None:
-        """Take the next best wheel where the index no longer has the best one."""
-        open_choices = [
-            (name, source)
-            for name in wanted
-            if isinstance(source := by_name[name].source, IndexChoice)
-            and len(source.wheels) + bool(source.sdist) > 1
-            and _first(source).url is None
-            and _first(source).path is None
-        ]
-
-        def offered(name: NormalizedName, source: IndexChoice) -> Iterable[str]:
-            return self._fetcher.index.locate(
-                name, index=source.index, index_name=source.index_name
-            )
-
-        with ThreadPoolExecutor(_ASKERS, "ask") as pool:
-            answers = [
-                (name, source, pool.submit(offered, name, source))
-                for name, source in open_choices
-            ]
-        for name, source, answer in answers:
-            if answer.exception() is not None:
-                # The fetch meets the same trouble, and reports all of it together.
-                continue
-            names = set(answer.result())
-            for file in (*source.wheels, *([source.sdist] if source.sdist else [])):
-                if file.filename in names:
-                    wanted[name] = file
-                    break
-
     def _fetch(
         self,
         by_name: Mapping[NormalizedName, Chosen],
-        wanted: Mapping[NormalizedName, FileChoice],
+        requests: Sequence[FileRequest],
     ) -> dict[NormalizedName, Provided]:
         """Fetch, and take in what came while the rest is still coming."""
-        requests = [_request(by_name[name], file) for name, file in wanted.items()]
         folder = self._run.new_path()
         folder.mkdir()
-        pending: dict[NormalizedName, Future[StoredWheel]] = {}
+        waiting = _Waiting()
+        jobs: list[_Job] = []
         errors: list[MvenvError] = []
         label = f"fetching {len(requests)} file{'' if len(requests) == 1 else 's'}"
         with (
+            # First of all: no process is made beside a thread.
+            Ingester(self._store, self._run, len(requests)) as ingester,
             self._reporter.task(label, len(requests), Unit.FILES) as task,
-            ThreadPoolExecutor(_UNPACKERS, "unpack") as pool,
+            ThreadPoolExecutor(ingester.threads, "unpack") as pool,
             # Ended here, and not when a traceback lets go of it: its threads write.
             contextlib.closing(self._fetcher.fetch(requests, folder)) as coming,
             contextlib.ExitStack() as breaking_off,
         ):
+            self._ingester = ingester
             # For what ends this from without: signals only reach our own thread.
-            breaking_off.callback(self._break_off, pending)
+            breaking_off.callback(self._break_off, jobs)
             try:
                 for came in coming:
                     self._result.fetched += 1
-                    name = came.request.name
-                    pending[name] = pool.submit(
-                        self._take_in, by_name[name], came, task
-                    )
+                    waiting.put(came)
+                    jobs.append(pool.submit(self._take_in, by_name, waiting, task))
             except MvenvError as error:
                 errors.append(error)
-            wait(pending.values())
+            wait(jobs)
             breaking_off.pop_all()
         done: dict[NormalizedName, Provided] = {}
-        for name, future in pending.items():
+        for job in jobs:
             try:
-                done[name] = self._provide(by_name[name], future.result())
+                name, provided = job.result()
+                done[name] = provided
             except MvenvError as error:
                 errors.append(error)
         if errors:
             raise SeveralErrors.unless_one(_flat(errors))
         return done
 
-    def _break_off(self, pending: Mapping[NormalizedName, Future[StoredWheel]]) -> None:
+    def _break_off(self, jobs: Iterable[_Job]) -> None:
         """Let the pool end soon: a build in it may have minutes to go."""
-        for future in pending.values():
-            future.cancel()
+        for job in jobs:
+            job.cancel()
         self._builder.break_off()
+        if self._ingester is not None:
+            self._ingester.break_off()
 
-    def _take_in(self, one: Chosen, came: Fetched, task: Task) -> StoredWheel:
+    def _take_in(
+        self, by_name: Mapping[NormalizedName, Chosen], waiting: _Waiting, task: Task
+    ) -> tuple[NormalizedName, Provided]:
+        """Take in the largest of what came: the last one keeps one processor alone."""
+        came = waiting.take()
+        one = by_name[came.request.name]
         if came.path.name.endswith(".whl"):
             stored = self._ingest(came.path, came.sha256)
         else:
             stored = self._build_from_sdist(one, came.path)
         task.advance(1)
-        return stored
+        return one.name, self._provide(one, stored)
 
     def _build_from_sdist(self, one: Chosen, sdist: Path) -> StoredWheel:
         wheel, sha256 = self._builder.build_file(one, sdist)
@@ -254,9 +226,8 @@ class _Ensuring:
         return stored
 
     def _ingest(self, path: Path, sha256: str) -> StoredWheel:
-        key = store_key(sha256)
-        wheel = self._store.ingest(path, key, path.name, self._run)
-        path.unlink(missing_ok=True)
+        ingester = self._ingester or Ingester(self._store, self._run, 1)
+        wheel = ingester.ingest(path, sha256)
         with self._lock:
             self._result.new.append(wheel)
         self._reporter.detail(f"stored {path.name}")
@@ -274,7 +245,8 @@ class _Ensuring:
             self._builder.remember(one, sha256)
             return self._provide(one, stored)
         # A folder's wheel changes with the folder, so it is nobody else's.
-        wheel = self._store.stage(path, store_key(sha256), path.name, self._run)
+        key = store_key(sha256)
+        wheel = self._store.stage(path, key, path.name, self._run.new_path())
         return self._provide(one, wheel, shared=False)
 
 
@@ -288,9 +260,18 @@ def _first(source: IndexChoice | ArchiveChoice) -> FileChoice:
     return best
 
 
-def _request(one: Chosen, file: FileChoice) -> FileRequest:
-    source = one.source
-    index = source if isinstance(source, IndexChoice) else None
+def _request(one: Chosen, source: IndexChoice | ArchiveChoice) -> FileRequest:
+    best = _file_request(one, _first(source))
+    if not isinstance(source, IndexChoice) or best.url or best.path:
+        return best
+    # The index may no longer have the best one.
+    files = (*source.wheels, *([source.sdist] if source.sdist else []))
+    others = tuple(_file_request(one, file) for file in files[1:])
+    return replace(best, alternatives=others)
+
+
+def _file_request(one: Chosen, file: FileChoice) -> FileRequest:
+    index = one.source if isinstance(one.source, IndexChoice) else None
     return FileRequest(
         name=one.name,
         filename=file.filename,
@@ -301,6 +282,26 @@ def _request(one: Chosen, file: FileChoice) -> FileRequest:
         index_name=index.index_name if index else None,
         size=file.size,
     )
+
+
+class _Waiting:
+    """Files that came and are not yet taken in. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._heap: list[tuple[int, int, Fetched]] = []
+        self._count = 0
+
+    def put(self, came: Fetched) -> None:
+        size = came.path.stat().st_size
+        with self._lock:
+            self._count += 1
+            heapq.heappush(self._heap, (-size, self._count, came))
+
+    def take(self) -> Fetched:
+        """Return the largest."""
+        with self._lock:
+            return heapq.heappop(self._heap)[2]
 
 
 def _flat(errors: Iterable[MvenvError]) -> list[MvenvError]:

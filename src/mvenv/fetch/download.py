@@ -97,17 +97,17 @@ class Fetcher:
         errors: list[MvenvError] = []
         for request in wanted:
             try:
-                check_hashes(request.filename, request.hashes)
-                _check_filename(request.filename)
+                _check(request)
             except FetchError as error:
                 errors.append(error)
         if errors:
             raise SeveralErrors.unless_one(errors)
 
     def _refuse_remote(self, wanted: tuple[FileRequest, ...]) -> None:
+        nearest = [request.offered(self.index) for request in wanted]
         missing = [
             request.filename
-            for request in wanted
+            for request in nearest
             if next(self._search(request).offers(), None) is None
         ]
         if missing:
@@ -195,6 +195,8 @@ class Fetcher:
                 done.put(error)
 
     def _obtain(self, request: FileRequest, nursery: Path) -> Fetched:
+        request = request.offered(self.index)
+        _check(request)
         search = self._search(request)
         for offer in search.offers():
             try:
@@ -264,7 +266,10 @@ def _expected_size(request: FileRequest) -> int:
     return 100_000 if request.filename.endswith("-any.whl") else 2_000_000
 
 
-def _check_filename(filename: str) -> None:
+def _check(request: FileRequest) -> None:
+    """Refuse what nothing proves, and what is no file name, with a `FetchError`."""
+    filename = request.filename
+    check_hashes(filename, request.hashes)
     if filename in {"", ".", ".."} or "/" in filename or "\0" in filename:
         raise FetchError(f"`{filename!r}` is no file name")
 

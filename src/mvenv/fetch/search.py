@@ -35,6 +35,24 @@ class FileRequest:
     """Its name there, which credentials may go by."""
     size: int | None = None
     """Bytes."""
+    alternatives: tuple[FileRequest, ...] = ()
+    """Others of the same project, best first: for indexes that have only those."""
+
+    def offered(self, index: Index) -> FileRequest:
+        """Return what ``index`` has, the best of it; itself where it has none."""
+        if not self.alternatives:
+            return self
+        try:
+            names = index.locate(
+                self.name, index=self.index, index_name=self.index_name
+            )
+        except FetchError:
+            # The search meets the same trouble, and tells.
+            return self
+        for one in (self, *self.alternatives):
+            if one.filename in names:
+                return one
+        return self
 
 
 class Search:

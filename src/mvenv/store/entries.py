@@ -143,11 +143,19 @@ class WheelStore:
         with FileLock(path, thread_local=False):
             yield
 
+    @staticmethod
+    def get_ready() -> None:
+        """Import what `ingest` takes, which it would do itself when there is work."""
+        import filelock  # noqa: F401  for those who come after
+
+        import mvenv.wheels.unpack  # noqa: F401  likewise
+
     def ingest(
-        self, archive: Path, key: StoreKey, filename: str, run: RunFolder
+        self, archive: Path, key: StoreKey, filename: str, root: Path
     ) -> StoredWheel:
         """Take in a wheel file whose sha256 is ``key`` (verified by the caller).
 
+        ``root`` is a new path in a run's scratch folder, to unpack it there first.
         The rename is the commit: a folder under its final name is complete. Whoever
         comes second gets the wheel of who came first. `InvalidWheel` where it is
         refused: nothing is left then.
@@ -156,7 +164,7 @@ class WheelStore:
             present = self.find(key)
             if present is not None:
                 return present
-            return self._name(self.stage(archive, key, filename, run))
+            return self._name(self.stage(archive, key, filename, root))
 
     def admit(self, staged: StoredWheel) -> bool:
         """Take in a wheel that was verified file by file; false where it is there."""
@@ -182,12 +190,11 @@ class WheelStore:
         return StoredWheel(key=staged.key, root=final, manifest=staged.manifest)
 
     def stage(
-        self, archive: Path, key: StoreKey, filename: str, run: RunFolder
+        self, archive: Path, key: StoreKey, filename: str, root: Path
     ) -> StoredWheel:
-        """Unpack a wheel into the run's scratch folder, where nobody shares it."""
+        """Unpack a wheel below ``root``, a new path where nobody shares it."""
         from mvenv.wheels.unpack import unpack
 
-        root = run.new_path()
         root.mkdir(mode=0o755)
         manifest = unpack(
             archive,
