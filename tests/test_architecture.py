@@ -57,6 +57,7 @@ DOORS: dict[str, frozenset[str]] = {
     "filelock": frozenset({"store"}),
     "httpx2": frozenset({"fetch"}),
     "installer": frozenset({"wheels"}),
+    "isal": frozenset({"wheels"}),
     "nox": frozenset({"integrations"}),
     # The field's own vocabulary: versions, markers, tags, PEP 751.
     "packaging": frozenset(
@@ -73,7 +74,7 @@ DOORS: dict[str, frozenset[str]] = {
 }
 """Third-party packages, and the rooms that may import them."""
 
-OPTIONAL = frozenset({"nox", "reflink", "tox"})
+OPTIONAL = frozenset({"isal", "nox", "reflink", "tox"})
 """Those that are imported only where the user has them."""
 
 SPEAKERS = frozenset({"cli", "__main__"})

@@ -13,6 +13,8 @@ from mvenv.wheels.archive import WheelArchive
 from mvenv.wheels.unpack import unpack
 from wheels.rawzip import METADATA, STORED, WHEEL, Entry, write_wheel, write_zip
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 FILENAME = "demo-1.0-py3-none-any.whl"
 
 

@@ -22,6 +22,8 @@ from mvenv.wheels.manifest import Manifest
 from mvenv.wheels.unpack import stamp_ns, unpack
 from wheels.rawzip import METADATA, Entry, write_wheel
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 MOMENT = 1_700_000_000
 FILENAME = "demo-1.0-py3-none-any.whl"
 

@@ -1,7 +1,7 @@
 """A wheel's zip archive: its members, checked, and their content.
 
 `zipfile` reads the central directory; the members themselves are read and inflated
-here, in one place, so that a faster inflate can be put in. Archives that different
+here, in one place. Archives that different
 programs would read differently, or that could write where they must not, are refused
 before anything is written.
 """
@@ -13,12 +13,12 @@ import os
 import stat
 import struct
 import zipfile
-import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from mvenv.errors import InvalidWheel
+from mvenv.wheels.inflate import crc32, inflate_error, inflater
 from mvenv.wheels.names import bad_name, check_names
 
 __all__ = ["Member", "MemberReader", "WheelArchive"]
@@ -119,7 +119,7 @@ class WheelArchive:
             data += self._read(start + len(data), missing, member)
         data = data[: member.compressed]
         content = _inflate(data, member) if member.deflated else data
-        _check_content(member, len(content), zlib.crc32(content))
+        _check_content(member, len(content), crc32(content))
         return content
 
     def open(self, member: Member) -> MemberReader:
@@ -168,7 +168,7 @@ class MemberReader:
         self._member = member
         self._position = start
         self._end = start + member.compressed
-        self._engine = zlib.decompressobj(-zlib.MAX_WBITS) if member.deflated else None
+        self._engine = inflater() if member.deflated else None
         self._pending = b""
         self._size = 0
         self._crc = 0
@@ -179,7 +179,7 @@ class MemberReader:
         piece = self._next(size)
         if piece:
             self._size += len(piece)
-            self._crc = zlib.crc32(piece, self._crc)
+            self._crc = crc32(piece, self._crc)
             if self._size > self._member.size:
                 raise _refusal("is larger than the archive declares", self._member)
         else:
@@ -194,7 +194,7 @@ class MemberReader:
             data = self._pending or self._raw(_READ)
             try:
                 piece = self._engine.decompress(data, size)
-            except zlib.error as error:
+            except inflate_error as error:
                 reason = "is damaged: it cannot be inflated"
                 raise _refusal(reason, self._member) from error
             self._pending = self._engine.unconsumed_tail
@@ -278,11 +278,11 @@ def _to_member(info: zipfile.ZipInfo) -> Member:
 
 
 def _inflate(data: bytes, member: Member) -> bytes:
-    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    engine = inflater()
     try:
         # One byte more than declared is enough to see that it is too much.
         content = engine.decompress(data, member.size + 1)
-    except zlib.error as error:
+    except inflate_error as error:
         raise _refusal("is damaged: it cannot be inflated", member) from error
     if not engine.eof and len(content) <= member.size:
         raise _refusal("is damaged: it ends too early", member)
