@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Iterator, Sequence
-    from typing import Any, TypeVar
+    from typing import Any, Self, TypeVar
 
     _Part = TypeVar("_Part")
     _Result = TypeVar("_Result")
@@ -27,7 +27,7 @@ else:
     # `signal` makes enums of all that is in this, which takes a while.
     import _signal as signal
 
-__all__ = ["at_once", "detach", "processors"]
+__all__ = ["Beside", "at_once", "detach", "processors"]
 
 _CHUNK = 1 << 20
 
@@ -98,6 +98,33 @@ def _no_signals() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Beside:
+    """Work that another process does while this one goes on. A context manager.
+
+    Where none can be made, nothing is done. What comes of it are words.
+    """
+
+    def __init__(self, work: Callable[[], str]) -> None:
+        self._work = work
+        self._child: _Child | None = None
+
+    def __enter__(self) -> Self:
+        if processors() > 1:
+            with _no_signals():
+                self._child = _Child.start(lambda _: self._work(), None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child is not None:
+            self._child.end()
+
+    def result(self) -> str | None:
+        """Wait, once, and return what came of it; `None` where it was not done."""
+        content = self._child.result() if self._child else None
+        found: str | None = _read(content) if content else None
+        return found
 
 
 class _Child:

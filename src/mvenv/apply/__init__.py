@@ -19,7 +19,7 @@ from mvenv.link.files import share_file
 from mvenv.link.modes import LinkChoice, LinkMode, LinkPolicy
 from mvenv.link.probe import probe
 from mvenv.locking import lock_folder
-from mvenv.store.durability import boot_id, flush_file_system
+from mvenv.store.durability import Flushing, boot_id, flush_file_system
 from mvenv.store.entries import StaleWheels, StoredWheel, WheelStore
 from mvenv.store.plans import keep_plan, plan_text
 from mvenv.store.registry import Root, new_id, register, unregister
@@ -93,13 +93,14 @@ class Application:
             open_place(
                 self.state, clear=self.clear, fingerprint=self._fingerprint()
             ) as place,
+            Flushing(self.store.layout.root, needed=bool(self.new)) as flushing,
         ):
             choice = self._probe(place)
             register(self.store.layout, root)
             try:
                 filled = self._fill(place, choice)
                 self._leave_plan(place, choice)
-                flushed = self._flush(place)
+                flushed = self._flush(place, flushing)
                 self._leave_receipt(place, root, filled, choice, flushed=flushed)
                 place.commit(lambda: self.bare.paths() | self.recipe.paths())
             except BaseException:
@@ -188,7 +189,7 @@ class Application:
             run=self.run,
         )
 
-    def _flush(self, place: Place) -> bool:
+    def _flush(self, place: Place, flushing: Flushing) -> bool:
         """Flush what was taken into the store now, and what was filled with it.
 
         With nothing new in the store nothing is flushed: the receipt says so, and
@@ -198,7 +199,7 @@ class Application:
             return False
         root = self.store.layout.root
         try:
-            flush_file_system(root)
+            flushing.finish()
         except SystemFault:
             # The kernel reports a write error once, and what it holds in memory then
             # proves nothing about the disk.

@@ -6,12 +6,17 @@ import os
 import sys
 
 from mvenv.errors import SystemFault
+from mvenv.workers import Beside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Self
+
     from mvenv.paths import StrPath
 
-__all__ = ["boot_id", "flush_file_system", "now_ns"]
+__all__ = ["Flushing", "boot_id", "flush_file_system", "now_ns"]
+
+_HINT = "check the disk (`dmesg`), then run the same command again"
 
 _BOOT_ID_LENGTH = 64
 """Bytes, more than it has."""
@@ -55,10 +60,45 @@ def flush_file_system(folder: StrPath) -> None:
             raise SystemFault(
                 f"the disk reports an error while flushing {folder}:"
                 f" {os.strerror(number).lower()}",
-                hint="check the disk (`dmesg`), then run the same command again",
+                hint=_HINT,
             )
     finally:
         os.close(descriptor)
+
+
+class Flushing:
+    """A flush that is begun beside other work, so that its end is soon reached.
+
+    A context manager.
+    """
+
+    def __init__(self, folder: StrPath, *, needed: bool = True) -> None:
+        self._folder = folder
+        self._beside = Beside(self._begin) if needed else None
+
+    def __enter__(self) -> Self:
+        if self._beside is not None:
+            self._beside.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._beside is not None:
+            self._beside.__exit__()
+
+    def finish(self) -> None:
+        """Flush all that was written until now, as `flush_file_system`."""
+        # The kernel tells of an error once: the other process may have been told.
+        told = self._beside.result() if self._beside is not None else None
+        flush_file_system(self._folder)
+        if told:
+            raise SystemFault(told, hint=_HINT)
+
+    def _begin(self) -> str:
+        try:
+            flush_file_system(self._folder)
+        except SystemFault as error:
+            return error.message
+        return ""
 
 
 def now_ns(folder: StrPath) -> int:
