@@ -11,19 +11,18 @@ import gc
 import marshal
 import os
 import queue
+import signal
 import struct
 from collections.abc import Callable
 from typing import Any, Self
 
-from mvenv.workers import processors
+from mvenv.workers import end_with, no_signals, processors
 
 __all__ = ["Crew"]
 
 _MOST = 8
 """Processes: who hands them work is one, and keeps no more of them busy."""
 _LENGTH = struct.Struct("<Q")
-_KILL = 9
-_PR_SET_PDEATHSIG = 1
 
 
 class Crew:
@@ -45,10 +44,11 @@ class Crew:
             return
         try:
             while len(self._members) < min(count, _MOST):
-                member = _Member.start(work, prepare, self._members)
-                if member is None:
-                    return
-                self._members.append(member)
+                with no_signals():
+                    member = _Member.start(work, prepare, self._members)
+                    if member is None:
+                        return
+                    self._members.append(member)
                 self._idle.put(member)
         except BaseException:
             self.end()
@@ -149,7 +149,7 @@ class _Member:
     def kill(self) -> None:
         """End the process; who waits for its answer sees that it ended."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, _KILL)
+            os.kill(self._pid, signal.SIGKILL)
 
     def end(self) -> None:
         """Forget a process that was killed."""
@@ -173,10 +173,10 @@ def _serve(
 ) -> None:
     """Do in a child what is asked, until nobody is left to ask; and end it."""
     try:
+        end_with(parent)
         # With ends of others' pipes held here, they would not see that we all end.
         for one in foreign:
             os.close(one)
-        _die_with(parent)
         # What is inherited is not garbage, and looking through it would copy it.
         gc.freeze()
         prepare()
@@ -188,15 +188,6 @@ def _serve(
             _send(answer, content)
     finally:
         # Without handlers, buffers and `finally` blocks, which are the parent's.
-        os._exit(0)
-
-
-def _die_with(parent: int) -> None:
-    """Let this process be killed when its parent is: nobody is to see it work on."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _KILL)
-    if os.getppid() != parent:
         os._exit(0)
 
 

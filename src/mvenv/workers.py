@@ -27,7 +27,7 @@ else:
     # `signal` makes enums of all that is in this, which takes a while.
     import _signal as signal
 
-__all__ = ["Beside", "at_once", "detach", "processors"]
+__all__ = ["Beside", "at_once", "detach", "end_with", "no_signals", "processors"]
 
 _CHUNK = 1 << 20
 
@@ -70,7 +70,7 @@ def at_once(
     children: list[_Child | None] = []
     try:
         for part in parts[1:]:
-            with _no_signals():
+            with no_signals():
                 children.append(_Child.start(work, part))
         results = [work(part) for part in parts[:1]]
         for part, child in zip(parts[1:], children, strict=True):
@@ -88,7 +88,7 @@ def _read(content: bytes) -> Any:
 
 
 @contextlib.contextmanager
-def _no_signals() -> Iterator[None]:
+def no_signals() -> Iterator[None]:
     """Hold back what asks to end: it would come between a fork and our knowing of it.
 
     In a child it never comes through: its own handlers are the system's.
@@ -112,8 +112,13 @@ class Beside:
 
     def __enter__(self) -> Self:
         if processors() > 1:
-            with _no_signals():
-                self._child = _Child.start(lambda _: self._work(), None)
+            try:
+                with no_signals():
+                    self._child = _Child.start(lambda _: self._work(), None)
+            except BaseException:
+                # A signal that was held back.
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -176,7 +181,7 @@ def _serve(work: Callable[[_Part], Any], part: _Part, answer: int, parent: int) 
     """Do a part of the work in a child, and end it: nothing of the parent's is run."""
     code = 1
     try:
-        _end_with(parent)
+        end_with(parent)
         content = marshal.dumps(work(part))
         with open(answer, "wb") as stream:
             stream.write(content)
@@ -186,7 +191,7 @@ def _serve(work: Callable[[_Part], Any], part: _Part, answer: int, parent: int) 
         os._exit(code)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """End at once when asked to, and when ``parent`` ends, be it killed."""
     import ctypes
 
@@ -213,7 +218,7 @@ def detach(work: Callable[[], object], *, keep: int) -> bool:
     """
     if not _may_fork():
         return False
-    with _no_signals():
+    with no_signals():
         try:
             pid = os.fork()
         except OSError:
