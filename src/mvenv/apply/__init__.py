@@ -93,7 +93,7 @@ class Application:
             open_place(
                 self.state, clear=self.clear, fingerprint=self._fingerprint()
             ) as place,
-            Flushing(self.store.layout.root, needed=bool(self.new)) as flushing,
+            Flushing(self.store.layout.root_text, needed=bool(self.new)) as flushing,
         ):
             choice = self._probe(place)
             register(self.store.layout, root)
