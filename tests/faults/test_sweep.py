@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from kit.faults import Stage, errors_for, spread
+from kit.faults import NOT_FIRED, Stage, errors_for, spread
 from kit.strace import Call
 
 pytestmark = pytest.mark.slow
@@ -89,14 +89,18 @@ def test_signalled_at_any_call(name: str, build_stage: Callable[[str], Stage]) -
 
 @pytest.mark.parametrize("error", [None, "ENOSPC", "EIO"])
 def test_in_any_thread(error: str | None, build_stage: Callable[[str], Stage]) -> None:
-    """Threads run as they do, so which of them is hit is not always the same."""
+    """Threads and processes run as they do: which is hit is not always the same.
+
+    The first call of a kind comes in some of them; whether one makes another is chance.
+    """
     stage = build_stage("fetch")
     points = [
         call
         for call in stage.calls(follow=True)
         if not call.first and call.name in THREADED
     ]
-    points = [call for call in points if call.number <= _least(points, call.name) + 1]
+    least = {call.name: _least(points, call.name) for call in points}
+    points = [call for call in points if call.number <= least[call.name] + 1]
 
     def hit(call: Call) -> list[str]:
         for _ in range(3):
@@ -104,9 +108,9 @@ def test_in_any_thread(error: str | None, build_stage: Callable[[str], Stage]) -
                 wrong = stage.kill(call, follow=True)
             else:
                 wrong = stage.fail(call, error, follow=True)
-            if wrong != ["the injection did not fire"]:
-                break
-        return wrong
+            if wrong != [NOT_FIRED]:
+                return wrong
+        return [] if call.number > least[call.name] else wrong
 
     assert {call.name for call in points} >= {"mkdir", "utimensat", "unlink"}
     assert report((call, hit(call)) for call in points) == ""

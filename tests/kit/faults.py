@@ -27,7 +27,7 @@ from mvenv.store.runs import sweep
 
 _Point = TypeVar("_Point")
 
-__all__ = ["ERRORS", "SCENARIOS", "Scenario", "Stage", "errors_for", "spread"]
+__all__ = ["ERRORS", "NOT_FIRED", "SCENARIOS", "Scenario", "Stage", "errors_for", "spread"]
 
 _ONE_THREAD = Path(__file__).parents[1] / "faults" / "one_thread.py"
 _SEVERAL = _ONE_THREAD.with_name("several_processes.py")
@@ -73,6 +73,8 @@ ERRORS = {
 }
 """What each call may be answered with; ``close`` by network file systems."""
 _ERRORS_OF_READING = ("EIO", "EMFILE", "EACCES")
+
+NOT_FIRED = "the injection did not fire"
 
 
 def errors_for(call: Call) -> tuple[str, ...]:
@@ -261,7 +263,7 @@ class Stage:
         command = self.command(threads=follow)
         killed = self.trace.signal(command, call, "SIGKILL", follow=follow)
         if not killed.fired:
-            return ["the injection did not fire"]
+            return [NOT_FIRED]
         standing = self.standing()
         wrong = [] if standing in self._allowed() | {"new"} else [standing]
         return [*wrong, *self.check_store(), *self.again(standing)]
@@ -272,7 +274,7 @@ class Stage:
         self.done += 1
         ended = self.trace.signal(self.command(threads=True), call, signal)
         if not ended.fired:
-            return ["the injection did not fire"]
+            return [NOT_FIRED]
         wrong = [] if ended.returncode == code else [f"exit {ended.returncode}"]
         wrong += _unkind(ended)
         standing = self.standing()
@@ -287,7 +289,7 @@ class Stage:
         command = self.command(threads=follow)
         ended = self.trace.fail(command, call, error, follow=follow)
         if not ended.fired:
-            return ["the injection did not fire"]
+            return [NOT_FIRED]
         standing = self.standing()
         wrong = [*self.judge(ended, standing), *self.check_store()]
         if ended.returncode == 0 and call.name in _NEVER_SILENT and error in _SPACE:

@@ -13,6 +13,7 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
@@ -40,6 +41,8 @@ _SHUTDOWN, _NO_LOG_FLUSH = 0x8004587D, 2
 _GET_ATTRIBUTES, _SET_ATTRIBUTES = 0x801C581F, 0x401C5820
 _ATTRIBUTES = struct.Struct("5I8x")
 _PROJECT_INHERIT = 0x200
+_ENDING = 10.0
+"""Seconds in which all processes of a killed run must have ended."""
 
 
 def _give_up(reason: str) -> NoReturn:
@@ -63,6 +66,12 @@ def _unmount(folder: Path) -> bool:
         subprocess.run(["umount", *options, str(folder)], check=False).returncode == 0
         for options in ([], ["--lazy"])
     )
+
+
+def _is_busy(folder: Path) -> bool:
+    """Try to unmount, and return whether somebody is in the way."""
+    done = subprocess.run(["umount", str(folder)], capture_output=True, check=False)
+    return done.returncode != 0
 
 
 @cache
@@ -90,8 +99,13 @@ class Disk:
             os.close(descriptor)
 
     def start_again(self) -> None:
-        """Mount it anew, as after the power came back; nobody may be in it."""
-        _run("umount", self.folder)
+        """Mount it anew, as after the power came back; nobody may stay in it."""
+        until = time.monotonic() + _ENDING
+        # Who ends with a process that was killed does so a moment later.
+        while time.monotonic() < until and _is_busy(self.folder):
+            time.sleep(0.05)
+        if os.path.ismount(self.folder):
+            _run("umount", self.folder)
         _run("mount", "-o", "loop", self.image, self.folder)
 
 
