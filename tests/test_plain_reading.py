@@ -50,6 +50,13 @@ FORBIDDEN = (
 """What takes long to import, and is of no use where a plan is recalled."""
 
 
+@pytest.fixture(autouse=True)
+def _without_variables_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They look like options that click is to read."""
+    monkeypatch.delenv("MVENV_REQUIRE_FILESYSTEMS", raising=False)
+    monkeypatch.delenv("MVENV_FULL_FAULTS", raising=False)
+
+
 class _ReadError(Exception):
     """Ends a command when its request was read."""
 

@@ -27,7 +27,15 @@ from mvenv.store.runs import sweep
 
 _Point = TypeVar("_Point")
 
-__all__ = ["ERRORS", "NOT_FIRED", "SCENARIOS", "Scenario", "Stage", "errors_for", "spread"]
+__all__ = [
+    "ERRORS",
+    "NOT_FIRED",
+    "SCENARIOS",
+    "Scenario",
+    "Stage",
+    "errors_for",
+    "spread",
+]
 
 _ONE_THREAD = Path(__file__).parents[1] / "faults" / "one_thread.py"
 _SEVERAL = _ONE_THREAD.with_name("several_processes.py")
