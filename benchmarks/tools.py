@@ -108,7 +108,7 @@ def install(folder: Path) -> Tools:
         if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
     }
     missing = {}
-    for name, wanted in {**_PEERS, "mvenv": (str(_PROJECT),)}.items():
+    for name, wanted in {**_PEERS, "mvenv": (f"{_PROJECT}[fast]",)}.items():
         home = folder / name
         if name != "mvenv" and (home / "bin" / name).exists():
             continue
