@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from collections import Counter
+from functools import partial
 
 from mvenv.errors import LinkError
 from mvenv.link.files import (
@@ -25,7 +26,7 @@ from mvenv.values import NamedTuple, dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = [
     "TEMPORARY",
@@ -140,55 +141,85 @@ class Linker:
 
     def _link_files(self, folder: FolderLinks, source: int, target: int) -> None:
         tally = self.tally
-        first = self._modes[0]
+        hard = self._modes[0] is LinkMode.HARDLINK
+        # Looked up once: there are tens of thousands of files.
+        look, link, owner, regular = os.stat, os.link, self._owner, stat.S_IFREG
+        if self._replace:
+            link = partial(self._replace_by_link, link)
         # Put down once a folder: an enum's hash costs as much as the check of a file.
         linked = linked_bytes = 0
         for file in folder.files:
+            name, new, size, mode, mtime_ns, private, _, _, _ = file
             try:
-                seen = os.stat(file.source, dir_fd=source, follow_symlinks=False)
+                seen = look(name, dir_fd=source, follow_symlinks=False)
             except FileNotFoundError:
                 tally.mismatched.append(Unlinked(folder, file))
                 continue
             if (
-                seen.st_mtime_ns != file.mtime_ns
-                or seen.st_size != file.size
-                or seen.st_mode != stat.S_IFREG | file.mode
+                seen.st_mtime_ns != mtime_ns
+                or seen.st_size != size
+                or seen.st_mode != regular | mode
             ):
                 tally.mismatched.append(Unlinked(folder, file))
-                continue
-            if file.private:
+            elif private:
                 self._make_private(file, source, target)
                 tally.private_files += 1
-                tally.private += file.size
-            elif first is LinkMode.HARDLINK and seen.st_uid == self._owner:
-                if self._hard_link(folder, file, source, target):
+                tally.private += size
+            elif hard and seen.st_uid == owner:
+                try:
+                    link(
+                        name,
+                        new,
+                        src_dir_fd=source,
+                        dst_dir_fd=target,
+                        follow_symlinks=False,
+                    )
                     linked += 1
-                    linked_bytes += file.size
+                    linked_bytes += size
+                except OSError as error:
+                    self._link_otherwise(error, folder, file, source, target)
             else:
                 self._link_somehow(folder, file, source, target, seen.st_uid)
         if linked:
             tally.files[LinkMode.HARDLINK] += linked
             tally.bytes[LinkMode.HARDLINK] += linked_bytes
 
-    def _hard_link(
-        self, folder: FolderLinks, file: FileLink, source: int, target: int
-    ) -> bool:
-        """Return whether it became a hard link; what else became of it is put down."""
-        try:
-            if self._replace:
-                self._make(LinkMode.HARDLINK, file, source, target)
-            else:
-                hard_link(file.source, file.target, source, target)
-        except OSError as error:
-            if error.errno == errno.EMLINK:
-                self.tally.full.append(Unlinked(folder, file))
-                return False
-            if error.errno not in NEXT_MODE:
-                raise
-            self.tally.fallen_back[error.errno or 0] += 1
-            self._link_somehow(folder, file, source, target, None)
-            return False
-        return True
+    def _replace_by_link(
+        self,
+        link: Callable[..., None],
+        name: str,
+        new: str,
+        *,
+        src_dir_fd: int,
+        dst_dir_fd: int,
+        follow_symlinks: bool,
+    ) -> None:
+        self._clear_temporary(dst_dir_fd)
+        link(
+            name,
+            TEMPORARY,
+            src_dir_fd=src_dir_fd,
+            dst_dir_fd=dst_dir_fd,
+            follow_symlinks=follow_symlinks,
+        )
+        replace_name(TEMPORARY, new, dst_dir_fd)
+
+    def _link_otherwise(
+        self,
+        error: OSError,
+        folder: FolderLinks,
+        file: FileLink,
+        source: int,
+        target: int,
+    ) -> None:
+        """Bring a file that could not be linked, in another mode if that helps."""
+        if error.errno == errno.EMLINK:
+            self.tally.full.append(Unlinked(folder, file))
+            return
+        if error.errno not in NEXT_MODE:
+            raise error
+        self.tally.fallen_back[error.errno or 0] += 1
+        self._link_somehow(folder, file, source, target, None)
 
     def _link_somehow(
         self,
