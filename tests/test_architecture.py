@@ -26,11 +26,12 @@ SOURCES = Path(__file__).parents[1] / "src"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli", "integrations"}),
-    frozenset({"selftest"}),
+    frozenset({"dropin", "selftest"}),
+    frozenset({"surroundings"}),
     frozenset(
         {
             "adopt",
-            "create",
+            "creation",
             "doctor",
             "edit",
             "overview",
@@ -63,7 +64,7 @@ DOORS: dict[str, frozenset[str]] = {
     "packaging": frozenset(
         {"lockfiles", "selection", "interpreters", "fetch", "wheels", "ensure"}
     ),
-    "platformdirs": frozenset({"cli"}),
+    "platformdirs": frozenset({"surroundings"}),
     "python_discovery": frozenset({"interpreters"}),
     "reflink": frozenset({"link"}),
     "rich": frozenset({"cli"}),
@@ -77,7 +78,7 @@ DOORS: dict[str, frozenset[str]] = {
 OPTIONAL = frozenset({"isal", "nox", "reflink", "tox"})
 """Those that are imported only where the user has them."""
 
-SPEAKERS = frozenset({"cli", "__main__"})
+SPEAKERS = frozenset({"cli", "integrations", "__main__"})
 """The rooms that may print, read the environment and exit."""
 
 VISITORS = frozenset({"mvenv.ensure.compiler"})

@@ -19,7 +19,7 @@ from kit.indexes import IndexMaker
 from kit.interpreters import Interpreters
 from kit.lockfiles import PylockWriter
 from kit.wheels import WheelMaker, sha256_of
-from mvenv.create import CreateRequest, create
+from mvenv.creation import CreateRequest, create
 from mvenv.env.compiled import Bytecode
 from mvenv.env.receipt import read_receipt
 from mvenv.fetch.settings import FetchSettings
@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[1]
 GO = """\
 import sys
 from mvenv.cli import main
-import mvenv.create
+import mvenv.creation
 print("ready", flush=True)
 sys.stdin.readline()
 main(sys.argv[1:])
@@ -100,7 +100,7 @@ def _by_threads(wishes: Sequence[_Wish], store: Path) -> list[dict[str, Any]]:
             groups=GroupOptions(all_groups=wish.all_groups),
             policy=LinkPolicy.HARDLINK,
             require_link=True,
-            seed=False,
+            seeds=(),
             bytecode=Bytecode.NONE,
             prompt=None,
             system_site_packages=False,

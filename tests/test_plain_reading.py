@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import mvenv.create
+import mvenv.creation
 from kit.commands import Runner
 from kit.lockfiles import PylockWriter
 from kit.wheels import WheelMaker
@@ -70,7 +70,7 @@ def _request(words: list[str], monkeypatch: pytest.MonkeyPatch, *, plain: bool) 
         raise _ReadError
 
     with monkeypatch.context() as patch:
-        patch.setattr(mvenv.create, "create", note)
+        patch.setattr(mvenv.creation, "create", note)
         if not plain:
             patch.setattr(cli, "read_plainly", lambda *_: None)
         try:

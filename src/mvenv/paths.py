@@ -28,7 +28,8 @@ def absolute(path: StrPath) -> str:
 
 def parent_of(path: str) -> str:
     """Return the folder of an absolute path, for the root itself."""
-    return path.rpartition("/")[0] or "/"
+    head = path.rpartition("/")[0]
+    return head if head.strip("/") else path[: len(path) - len(path.lstrip("/"))]
 
 
 def read_bytes(path: StrPath) -> bytes:

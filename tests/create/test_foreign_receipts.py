@@ -107,7 +107,7 @@ def test_it_tells_the_lock_that_was_read_and_not_what_came_after(
         lock.write_text("another tool locks again\n")
         return inspect_interpreter(*arguments, **options)
 
-    monkeypatch.setattr("mvenv.create.inspect_interpreter", rewrite_then_inspect)
+    monkeypatch.setattr("mvenv.creation.inspect_interpreter", rewrite_then_inspect)
     mvenv.create(tmp_path / "env", lock)
 
     receipt = read_receipt(tmp_path / "env")

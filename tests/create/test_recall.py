@@ -20,7 +20,7 @@ from kit.lockfiles import PoetryLockWriter, PylockWriter
 from kit.sdists import ProjectMaker, SdistMaker
 from kit.snapshots import tree_snapshot
 from kit.wheels import WheelMaker
-from mvenv.create import memory
+from mvenv.creation import memory
 from mvenv.env import seeds
 from mvenv.env.receipt import PLAN, read_receipt
 from mvenv.hashes import digest_bytes
@@ -99,7 +99,7 @@ def test_it_loads_nothing_that_decides(
 
     assert code == 0, done.stderr
     assert [name for name in loaded if name.split(".")[0] in NEEDLESS] == []
-    assert "mvenv.create.deciding" not in loaded
+    assert "mvenv.creation.deciding" not in loaded
     assert [name for name in loaded if name.startswith("mvenv.lockfiles.")] == []
 
 
@@ -176,7 +176,7 @@ def test_seed(decides: Deciding, lock: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert not decides(lock, "--seed")
 
     # Another virtualenv carries another pip.
-    monkeypatch.setattr(seeds, "seed_identity", lambda _: ("99.0",))
+    monkeypatch.setattr(seeds, "seed_identity", lambda *_: ("99.0",))
     assert decides(lock, "--seed")
     assert not decides(lock)
 
@@ -184,10 +184,13 @@ def test_seed(decides: Deciding, lock: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_what_decides_the_pip_of_a_seed(interpreters: Interpreters) -> None:
     python = interpreters.get("3.11").executable
     target = inspect_interpreter(str(python), memory=None)
-    carried, *bundled = seeds.seed_identity(target)
+    name, *wheels = seeds.seed_identity(target, ("pip",))
 
-    assert carried[0].isdigit()
-    assert all("pip-" in path for path in bundled)
+    assert name == "pip"
+    assert str(seeds.seed_wheel(target, "pip")).endswith(
+        tuple(one for one in wheels if one.startswith("pip-"))
+    )
+    assert any("ensurepip" in one for one in wheels)
 
 
 def test_another_interpreter(
@@ -209,7 +212,7 @@ def test_an_interpreter_that_was_upgraded_in_place(
         return replace(target, markers=markers)
 
     decides(lock)
-    monkeypatch.setattr("mvenv.create.inspect_interpreter", upgraded)
+    monkeypatch.setattr("mvenv.creation.inspect_interpreter", upgraded)
 
     assert decides(lock)
     assert not decides(lock)

@@ -18,7 +18,7 @@ import mvenv
 from kit.interpreters import FoundInterpreter, find_interpreters
 from mvenv.env.bare import BareEnvironment, VenvOptions, render
 from mvenv.env.paths import python_in
-from mvenv.env.seeds import pip_wheel
+from mvenv.env.seeds import seed_wheel
 from mvenv.env.skeleton import Skeleton, load_skeleton
 from mvenv.errors import EnvironmentFault, InterpreterError
 from mvenv.interpreters import inspect_interpreter
@@ -281,7 +281,7 @@ def test_there_is_a_pip_that_runs(
     target = target_of(found, memory)
     env_dir = tmp_path / "env"
     materialise(render(load_skeleton(target, memory), env_dir=str(env_dir)), env_dir)
-    wheel = pip_wheel(target)
+    wheel = seed_wheel(target, "pip")
     command = [python_in(str(env_dir)), "-I", str(wheel / "pip"), "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -296,7 +296,7 @@ def test_no_pip_is_told(tmp_path: Path, memory: Path) -> None:
     )
 
     with pytest.raises(InterpreterError, match="no pip") as caught:
-        pip_wheel(target)
+        seed_wheel(target, "pip")
 
     assert "python3.8-venv" in str(caught.value.hint)
 
@@ -313,7 +313,7 @@ import os, sys
 from pathlib import Path
 from mvenv.interpreters import find_interpreter, inspect_interpreter
 from mvenv.env.bare import render
-from mvenv.env.seeds import pip_wheel
+from mvenv.env.seeds import seed_wheel
 from mvenv.env.skeleton import load_skeleton
 nowhere = Path(sys.argv[1], "file", "below")
 found = find_interpreter(None, cache_folder=nowhere, environ={})
@@ -322,7 +322,7 @@ assert find_interpreter("3.11", cache_folder=nowhere, environ={"PATH": "/usr/bin
 target = inspect_interpreter(found, memory=nowhere)
 skeleton = load_skeleton(target, nowhere)
 assert render(skeleton, env_dir=sys.argv[1]).files
-assert pip_wheel(target).is_file()
+assert seed_wheel(target, "pip").is_file()
 """
     subprocess.run(
         [system, "-c", code, tmp_path],

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kit.commands import Outcome, Runner
-from mvenv.create.deciding import Decider
+from mvenv.creation.deciding import Decider
 
 __all__ = ["Deciding"]
 

@@ -17,9 +17,9 @@ from kit.filesystems import Filesystems
 from kit.lockfiles import PylockWriter
 from kit.snapshots import tree_snapshot
 from kit.wheels import WheelMaker, sha256_of
-from mvenv.create import memory
-from mvenv.create.decision import Decision
-from mvenv.create.memory import Question
+from mvenv.creation import memory
+from mvenv.creation.decision import Decision
+from mvenv.creation.memory import Question
 from mvenv.diagnose.roots import RootStanding
 from mvenv.env.receipt import read_receipt
 from mvenv.errors import Busy, StoreError, UsageError
@@ -463,7 +463,7 @@ def test_what_is_ready_is_not_pruned_before_it_is_linked(
         return decision
 
     really = memory.recall
-    monkeypatch.setattr("mvenv.create.recall", recall)
+    monkeypatch.setattr("mvenv.creation.recall", recall)
     mvenv.create(tmp_path / "d", lock)
 
     assert len(busy) == 1

@@ -37,10 +37,10 @@ __all__ = ["Application", "Applied", "Origin"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """The lockfile that a plan comes from, for the receipt."""
+    """The lockfile that a plan comes from, if any, for the receipt."""
 
-    path: str
-    sha256: str
+    path: str | None
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

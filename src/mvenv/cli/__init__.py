@@ -24,13 +24,16 @@ _NEW_OBJECTS = 500_000
 """Objects made, and not freed, before cycles are looked for."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; see ``docs/cli.md`` for the exit codes."""
+def main(arguments: Sequence[str] | None = None, *, as_module: bool = False) -> None:
+    """Run the command line and exit; see ``docs/cli.md`` for the exit codes.
+
+    ``as_module``: it stands in for ``python -m venv``, so any folder is one to make.
+    """
     unwind_on_signals()
     # A plan is tens of thousands of small values that live until we exit: looking for
     # cycles among them took a tenth of a run's processor time.
     gc.set_threshold(_NEW_OBJECTS)
-    code = run(arguments)
+    code = run(arguments, as_module=as_module)
     if arguments is None:
         _end_at_once(code)
     sys.exit(code)
@@ -54,11 +57,12 @@ def _end_at_once(code: int) -> None:
     os._exit(code)
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str] | None = None, *, as_module: bool = False) -> int:
     """Run the command line and return its exit code."""
     console = Console()
     try:
-        return _carry_out(arguments, console)
+        words = sys.argv[1:] if arguments is None else arguments
+        return _carry_out(words, console, as_module=as_module)
     except KeyboardInterrupt:
         return _stopped(INTERRUPTED)
     except Stopped as stopped:
@@ -67,17 +71,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _report(console, error)
 
 
-def _carry_out(arguments: Sequence[str] | None, console: Console) -> int:
-    words = sys.argv[1:] if arguments is None else arguments
+def _carry_out(words: Sequence[str], console: Console, *, as_module: bool) -> int:
     options = read_plainly(words, os.environ)
-    if options is None:
-        from mvenv.cli.commands import run_by_click
+    if options is not None:
+        from mvenv.cli.asked import create_as_asked
 
-        return run_by_click(words, console)
-    from mvenv.cli.asked import create_as_asked
+        create_as_asked(console, options)
+        return 0
+    from mvenv.cli.venv import is_for_venv, run_venv
 
-    create_as_asked(console, options)
-    return 0
+    if is_for_venv(words, as_module=as_module):
+        program = "python -m mvenv" if as_module else "mvenv"
+        return run_venv(words, console, program=program)
+    from mvenv.cli.commands import run_by_click
+
+    return run_by_click(words, console)
 
 
 def _stopped(code: int) -> int:

@@ -6,12 +6,10 @@ Nothing here needs click, which takes longer to import than a small environment 
 from __future__ import annotations
 
 import os
-import sys
 
-from mvenv.errors import StoreError, SystemFault
-from mvenv.link.modes import LinkPolicy
+from mvenv.errors import SystemFault
 from mvenv.paths import absolute
-from mvenv.values import replace
+from mvenv.surroundings import MODES, fetch_from, store_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from mvenv.selection.groups import GroupOptions
 
 __all__ = [
-    "MODES",
     "create_as_asked",
     "current_folder",
     "fetch_settings",
@@ -33,13 +30,8 @@ __all__ = [
     "set_output",
     "split_names",
     "store_folder",
+    "store_text",
 ]
-
-MODES = {
-    **{policy.value: policy for policy in LinkPolicy},
-    "clone": LinkPolicy.REFLINK,
-}
-"""What ``--link-mode`` can be."""
 
 
 def split_names(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -61,53 +53,19 @@ def store_folder(options: Mapping[str, Any]) -> Path:
     """Return the store's folder, absolute."""
     from pathlib import Path
 
-    return Path(_store_text(options))
+    return Path(store_text(options))
 
 
-def _store_text(options: Mapping[str, Any]) -> str:
-    folder = options["store"]
-    text = _data_folder() if folder is None else os.fspath(folder)
-    if not text.startswith("~"):
-        return absolute(text)
-    from pathlib import Path
-
-    try:
-        return str(Path(text).expanduser().absolute())
-    except RuntimeError as error:
-        raise StoreError(
-            "there is no home folder to have the store in",
-            hint="name a folder with `--store` or MVENV_STORE",
-        ) from error
-
-
-def _data_folder() -> str:
-    """Return what `platformdirs` says, without its import where that is plain."""
-    home = os.environ.get("HOME", "")
-    if sys.platform == "linux" and home.startswith("/"):
-        if not os.environ.get("XDG_DATA_HOME"):
-            return f"{home.rstrip('/')}/.local/share/mvenv"
-    import platformdirs
-
-    return platformdirs.user_data_dir("mvenv", appauthor=False)
+def store_text(options: Mapping[str, Any]) -> str:
+    """Return the store's folder, absolute, as text."""
+    return store_at(options["store"], os.environ)
 
 
 def fetch_settings(
     options: Mapping[str, Any], environ: Mapping[str, str]
 ) -> FetchSettings:
     """Return what options, our variables, pip's and Poetry's say, in this order."""
-    from mvenv.fetch.settings import FetchSettings
-
-    settings = FetchSettings.from_environment(environ)
-    changes: dict[str, Any] = {}
-    if options["index_url"]:
-        changes["index_url"] = options["index_url"]
-    for name in ("extra_index_url", "find_links"):
-        if options[name]:
-            field = "extra_index_urls" if name == "extra_index_url" else name
-            changes[field] = tuple(options[name])
-    if options["offline"]:
-        changes["offline"] = True
-    return replace(settings, **changes)
+    return fetch_from(environ, options)
 
 
 def set_output(console: Console, options: Mapping[str, Any]) -> None:
@@ -143,7 +101,7 @@ def _bytecode(options: Mapping[str, Any]) -> Bytecode:
 def create_as_asked(console: Console, options: Mapping[str, Any]) -> None:
     """Do what ``mvenv create`` does with these options."""
     from mvenv.cli.summary import summarise
-    from mvenv.create import CreateRequest, create
+    from mvenv.creation import CreateRequest, create
     from mvenv.selection.groups import GroupOptions
 
     set_output(console, options)
@@ -157,12 +115,12 @@ def create_as_asked(console: Console, options: Mapping[str, Any]) -> None:
         groups=groups_asked(options) or GroupOptions(),
         policy=MODES[options["link_mode"].lower()],
         require_link=options["require_link"],
-        seed=options["seed"],
+        seeds=("pip",) if options["seed"] else (),
         bytecode=_bytecode(options),
         prompt=options["prompt"],
         system_site_packages=options["system_site_packages"],
         clear=options["clear"],
-        store=_store_text(options),
+        store=store_text(options),
         seal=not options["no_seal"],
         fetch=fetch_settings(options, os.environ),
         environ=dict(os.environ),

@@ -13,22 +13,9 @@ import click
 
 from mvenv import __version__
 from mvenv.cli.console import Console
+from mvenv.cli.names import MODULES
 
 __all__ = ["Commands", "command", "run_by_click"]
-
-_MODULES = {
-    "create": "create",
-    "adopt": "adopt",
-    "doctor": "doctor",
-    "sync": "sync",
-    "rollback": "sync",
-    "edit": "edit",
-    "selftest": "selftest",
-    "list": "overview",
-    "du": "overview",
-    "store": "store",
-}
-"""By name of the command, the module of this package that has ``<name>_command``."""
 
 
 class Commands(click.Group):
@@ -37,21 +24,25 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return their names, in the order of the help."""
         del ctx
-        return sorted(_MODULES)
+        return sorted(MODULES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, or `None` where there is none of that name."""
         del ctx
-        if cmd_name not in _MODULES:
+        if cmd_name not in MODULES:
             return None
-        module = import_module(f"mvenv.cli.{_MODULES[cmd_name]}")
+        module = import_module(f"mvenv.cli.{MODULES[cmd_name]}")
         return cast("click.Command", getattr(module, f"{cmd_name}_command"))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="mvenv")
 def command() -> None:
-    """Make real virtual environments, filled by links from a verified store."""
+    """Make real virtual environments, filled by links from a verified store.
+
+    `mvenv .venv`, and `python -m mvenv` with any folder, make what `python -m venv`
+    makes: see `python -m mvenv .venv --help`.
+    """
 
 
 def run_by_click(words: Sequence[str], console: Console) -> int:

@@ -88,6 +88,10 @@ class Console:
         if self.verbosity > 0 and not self.as_json:
             self._line(_styled(message, dim=True))
 
+    def say(self, line: str) -> None:
+        """Print a line to stderr, whatever the verbosity."""
+        self._line(line)
+
     def result(self, text: str, value: dict[str, Any]) -> None:
         """Print what came out: text for people, one JSON object for programs.
 

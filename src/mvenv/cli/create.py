@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
-from mvenv.cli.asked import MODES, create_as_asked, split_names
+from mvenv.cli.asked import create_as_asked, split_names
 from mvenv.cli.console import Console
 from mvenv.cli.settings import fetch_options, output_options, store_options
+from mvenv.surroundings import MODES
 
 __all__ = ["create_command", "group_options"]
 

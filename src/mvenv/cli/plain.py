@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 
-from mvenv.cli.asked import MODES, split_names
+from mvenv.cli.asked import split_names
+from mvenv.surroundings import MODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

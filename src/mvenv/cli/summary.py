@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mvenv.cli.words import in_words, shortest
-from mvenv.create import Created
+from mvenv.creation import Created
 from mvenv.link.modes import LinkMode
 
 __all__ = ["summarise"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mvenv.env.bare import BareEnvironment, VenvOptions, render
+from mvenv.env.again import render_again
+from mvenv.env.bare import BareEnvironment
 from mvenv.env.paths import python_in
 from mvenv.env.receipt import Receipt
 from mvenv.env.scripts import compose_script
-from mvenv.env.skeleton import load_skeleton
 from mvenv.hashes import digest_bytes
 from mvenv.interpreters import inspect_interpreter
 from mvenv.plan.model import Plan
@@ -65,16 +65,8 @@ def bare_for(
     `InterpreterError` where that interpreter makes none. Without ``layout`` nothing is
     remembered.
     """
-    asked = receipt.asked
     memory = layout.interpreters if layout is not None else None
-    return render(
-        load_skeleton(target, memory),
-        env_dir=path,
-        prompt=asked.prompt,
-        options=VenvOptions(with_pip=asked.seed, prompt=asked.prompt),
-        system_site_packages=asked.system_site_packages,
-        made_by=receipt.mvenv,
-    )
+    return render_again(receipt, target, path, memory)
 
 
 def generate_bare(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mvenv.env.bare import render
 from mvenv.env.paths import python_in
-from mvenv.env.seeds import pip_wheel
+from mvenv.env.seeds import seed_wheel
 from mvenv.env.skeleton import Skeleton
 from mvenv.env.writing import fill_bare
 from mvenv.errors import BuildError
@@ -66,7 +66,7 @@ class Builder:
 
     @cached_property
     def _pip(self) -> Path:
-        return pip_wheel(self.target)
+        return seed_wheel(self.target, "pip")
 
     def recall(self, one: Chosen) -> str | None:
         """Return the sha256 of the wheel that was built from a source before."""

@@ -10,14 +10,17 @@ import os
 
 from mvenv.env.activation import Script, render_script
 from mvenv.env.skeleton import Skeleton
-from mvenv.errors import EnvironmentFault
+from mvenv.errors import EnvironmentFault, SystemFault
+from mvenv.paths import read_bytes
 from mvenv.values import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BareEnvironment", "VenvOptions", "check_path", "render"]
+    from mvenv.target import Target
+
+__all__ = ["BareEnvironment", "VenvOptions", "check_path", "read_program", "render"]
 
 _LINE_ENDS = dict.fromkeys(map(ord, "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"), " ")
 _IGNORE = ".gitignore"
@@ -68,13 +71,15 @@ def render(
     further_activators: bool = True,
     made_by: str | None = None,
     options: VenvOptions | None = None,
+    program: bytes | None = None,
 ) -> BareEnvironment:
     """Return the environment that ``skeleton``'s interpreter would make at ``env_dir``.
 
     ``env_dir`` is its final path, absolute. ``prompt`` `None` is the folder's name.
     ``scm_ignore`` is for the versions whose ``venv`` writes ``.gitignore`` (3.13 on);
     ``further_activators`` adds virtualenv's for nushell, xonsh and Python itself;
-    ``made_by`` is the version of mvenv, for the key ``mvenv`` of ``pyvenv.cfg``.
+    ``made_by`` is the version of mvenv, for the key ``mvenv`` of ``pyvenv.cfg``;
+    ``program`` is the interpreter itself, to be put in place of the links to it.
     `EnvironmentFault` where the path cannot be an environment's.
     """
     check_path(env_dir)
@@ -85,6 +90,7 @@ def render(
         system_site_packages=system_site_packages,
         scm_ignore=scm_ignore,
         options=options or VenvOptions(),
+        copies=program is not None,
     )
     if made_by is not None:
         lines.append(f"mvenv = {made_by}")
@@ -94,11 +100,25 @@ def render(
         if scm_ignore or one.path != _IGNORE
     ]
     files += _scripts(skeleton, env_dir, prompt, further=further_activators)
+    symlinks = skeleton.symlinks
+    if program is not None:
+        pythons = [path for path, _ in symlinks if path.startswith("bin/")]
+        files += [(path, program, 0o755) for path in pythons]
+        symlinks = tuple(link for link in symlinks if link[0] not in pythons)
     configuration = "".join(f"{line}\n" for line in lines)
     files.append(("pyvenv.cfg", _encode(configuration), 0o644))
     return BareEnvironment(
-        folders=skeleton.folders, symlinks=skeleton.symlinks, files=tuple(files)
+        folders=skeleton.folders, symlinks=symlinks, files=tuple(files)
     )
+
+
+def read_program(target: Target) -> bytes:
+    """Return the interpreter itself, as ``--copies`` puts it into an environment."""
+    try:
+        return read_bytes(target.real_executable)
+    except OSError as error:
+        doing = "the interpreter cannot be copied"
+        raise SystemFault.from_os_error(error, doing) from error
 
 
 def check_path(env_dir: str) -> None:
@@ -126,6 +146,7 @@ def _configuration(
     system_site_packages: bool,
     scm_ignore: bool,
     options: VenvOptions,
+    copies: bool,
 ) -> list[str]:
     """Return the lines of ``pyvenv.cfg``: that version's keys, in its order."""
     lines = []
@@ -134,7 +155,12 @@ def _configuration(
             text = "true" if system_site_packages else "false"
         elif key == "command":
             arguments = _arguments(
-                skeleton, prompt, system_site_packages, scm_ignore, options
+                skeleton,
+                prompt,
+                system_site_packages,
+                scm_ignore,
+                options,
+                copies=copies,
             )
             # For people only. What would end the line, and what is not UTF-8, must
             # not reach those who read the file.
@@ -154,10 +180,13 @@ def _arguments(
     system_site_packages: bool,
     scm_ignore: bool,
     options: VenvOptions,
+    *,
+    copies: bool,
 ) -> Iterator[str]:
     typed = prompt if options.prompt is None else options.prompt
     ignores = any(one.path == _IGNORE for one in skeleton.files)
     told = (
+        (copies, "--copies"),
         (not options.with_pip, "--without-pip"),
         (system_site_packages, "--system-site-packages"),
         (options.clear, "--clear"),

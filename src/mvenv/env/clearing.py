@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from mvenv.env.state import EnvironmentState, Standing, mount_points
-from mvenv.errors import EnvironmentExists, EnvironmentFault
+from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from mvenv.paths import StrPath
 
-__all__ = ["check_apart", "check_disposable"]
+__all__ = ["check_apart", "check_disposable", "empty_folder"]
 
 _SOURCES = (
     ".git",
@@ -56,8 +56,37 @@ def check_disposable(
     ``needed`` is what the run itself uses: what it is, and where. A folder with
     somebody's own work in it, or with something mounted inside, is not replaced either.
     """
-    if state.standing not in {Standing.ENVIRONMENT, Standing.HALF_BUILT}:
-        return
+    if state.standing in {Standing.ENVIRONMENT, Standing.HALF_BUILT}:
+        _check_disposable(state, needed)
+
+
+def empty_folder(
+    state: EnvironmentState, needed: Iterable[tuple[str, StrPath]]
+) -> None:
+    """Delete what is in a folder that is no environment, as ``venv --clear`` does.
+
+    `EnvironmentExists` where that is somebody's work, or ``needed``, as above;
+    `SystemFault` where something cannot be deleted.
+    """
+    import shutil
+
+    _check_disposable(state, needed)
+    try:
+        for name in os.listdir(state.place_text):
+            path = os.path.join(state.place_text, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+    except OSError as error:
+        raise SystemFault.from_os_error(
+            error, "the folder cannot be emptied"
+        ) from error
+
+
+def _check_disposable(
+    state: EnvironmentState, needed: Iterable[tuple[str, StrPath]]
+) -> None:
     place = os.path.realpath(state.place_text)
     found: dict[str, str] = {}
     for what, path in needed:
@@ -74,9 +103,12 @@ def check_disposable(
     if found:
         named = list(found.values())
         more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+        what = "a folder with more in it than an environment"
+        if state.standing is not Standing.FOREIGN:
+            what = "a virtual environment with more in it than that"
         raise EnvironmentExists(
-            f"`{state.path_text}` is a virtual environment with more in it than that:"
-            f" {', '.join(named[:_SHOWN])}{more}. Replacing it would delete this",
+            f"`{state.path_text}` is {what}: {', '.join(named[:_SHOWN])}{more}."
+            " Replacing it would delete this",
             hint="choose another folder for the environment, or move this out of it",
         )
 

@@ -82,6 +82,10 @@ class Asked:
     bytecode: str = "none"
     """As `mvenv.env.compiled.Bytecode` has it; environments that were made before
     there was any have none."""
+    copies: bool = False
+    """The interpreter is copied, not linked to."""
+    scm_ignore: bool = True
+    """With the ``.gitignore`` that `venv` writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,6 +144,7 @@ def run_pip(
     arguments: list[str],
     *,
     what: str,
+    doing: str = "building",
     environment: Mapping[str, str],
     broken_off: threading.Event | None = None,
 ) -> str:
@@ -178,7 +179,8 @@ def run_pip(
             _stop(process)
             raise
     if process.returncode:
-        raise BuildError(_explained(what, process.returncode, output), output=output)
+        reason = _explained(f"{doing} {what}", process.returncode, output)
+        raise BuildError(reason, output=output)
     return output
 
 
@@ -193,11 +195,11 @@ def _listen(
     raise BuildError(f"building {what} was broken off")
 
 
-def _explained(what: str, status: int, output: str) -> str:
+def _explained(doing: str, status: int, output: str) -> str:
     lines = output.rstrip().splitlines()
     shown = "\n".join(f"  | {line}" for line in lines[-_SHOWN_LINES:])
     part = "its output" if len(lines) <= _SHOWN_LINES else "the end of its output"
-    return f"building {what} failed with exit code {status}; {part}:\n{shown}"
+    return f"{doing} failed with exit code {status}; {part}:\n{shown}"
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mvenv.create import CreateRequest, create
+from mvenv.creation import CreateRequest, create
 from mvenv.env.compiled import Bytecode
 from mvenv.env.receipt import PLAN, Receipt, read_receipt
 from mvenv.errors import EnvironmentFault
@@ -190,7 +190,7 @@ class Scene:
             groups=GroupOptions(),
             policy=self.policy,
             require_link=False,
-            seed=False,
+            seeds=(),
             bytecode=Bytecode.NONE,
             prompt=None,
             system_site_packages=False,

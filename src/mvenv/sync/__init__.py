@@ -15,7 +15,7 @@ from mvenv.env.clearing import check_apart
 from mvenv.env.compiled import Bytecode
 from mvenv.env.generations import is_tidy
 from mvenv.env.receipt import Receipt
-from mvenv.env.seeds import pip_wheel
+from mvenv.env.seeds import seed_wheel
 from mvenv.env.skeleton import load_skeleton
 from mvenv.env.state import EnvironmentState, observe
 from mvenv.errors import InterpreterError, LockfileError, SystemFault
@@ -93,7 +93,7 @@ def sync(request: SyncRequest, reporter: Reporter) -> Synced:
     for warning in (*lockfile.warnings, *selection.warnings):
         reporter.warn(warning)
     if receipt.asked.seed:
-        selection = with_wheel(selection, "pip", pip_wheel(target))
+        selection = with_wheel(selection, "pip", seed_wheel(target, "pip"))
     syncing = _Syncing(
         request=request,
         reporter=reporter,

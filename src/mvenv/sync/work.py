@@ -19,7 +19,8 @@ from mvenv.apply.present import (
     stored_put,
     tidy,
 )
-from mvenv.env.bare import BareEnvironment, render
+from mvenv.env.again import render_again
+from mvenv.env.bare import BareEnvironment
 from mvenv.env.generations import (
     FILES,
     NEXT_PLAN,
@@ -33,7 +34,6 @@ from mvenv.env.generations import (
 )
 from mvenv.env.paths import python_in
 from mvenv.env.receipt import FOLDER, Receipt, read_receipt, write_receipt
-from mvenv.env.skeleton import load_skeleton
 from mvenv.errors import DamagedEntry, EnvironmentFault, MvenvError, SystemFault
 from mvenv.hashes import digest_file
 from mvenv.link.modes import LinkChoice, LinkPolicy
@@ -71,13 +71,7 @@ def bare_of(
 ) -> BareEnvironment:
     """Return the bare environment that ``receipt`` speaks of."""
     memory = None if layout is None else layout.interpreters
-    return render(
-        load_skeleton(target, memory=memory),
-        env_dir=receipt.path,
-        prompt=receipt.asked.prompt,
-        system_site_packages=receipt.asked.system_site_packages,
-        made_by=receipt.mvenv,
-    )
+    return render_again(receipt, target, receipt.path, memory)
 
 
 @dataclass(slots=True, kw_only=True)

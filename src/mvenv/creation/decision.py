@@ -28,13 +28,18 @@ class Terms:
     """All that decides a plan, but for the files that are read."""
 
     layout: StoreLayout
-    lockfile: str
-    """Its path, absolute."""
+    lockfile: str | None
+    """Its path, absolute; `None`: nothing but the seeds."""
     target: Target
     bare: BareEnvironment
     """What the plan must leave alone; the same for each environment of a target."""
     groups: GroupOptions
-    seed: bool
+    seeds: tuple[str, ...]
+    """Names of what is installed beside, like pip."""
+    bundled_seeds: bool
+    """Those that came with the interpreter, before those of virtualenv."""
+    upgrade_seeds: bool
+    """In the newest release that the index has, not in the one that is at hand."""
     bytecode: Bytecode
     places: tuple[str, ...]
     """Where files are looked for, without secrets."""
@@ -51,7 +56,7 @@ class Decision:
     """Of the record."""
     plan: Plan | None = None
     """Where it was made now."""
-    lockfile_sha256: str
+    lockfile_sha256: str | None
     needed: tuple[Needed, ...] = ()
     """What else the lockfile wants, and an environment must not be made over."""
     warnings: tuple[str, ...] = ()

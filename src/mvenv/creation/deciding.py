@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvenv.apply.recipe import Recipe
-from mvenv.create.decision import Decision, Needed, Terms
+from mvenv.creation.decision import Decision, Needed, Terms
 from mvenv.ensure import Builder, ensure
 from mvenv.ensure.bytecode import ensure_bytecode, shared_wheels
-from mvenv.env.seeds import pip_wheel
+from mvenv.env.seeds import seed_wheel
 from mvenv.env.skeleton import Skeleton
 from mvenv.fetch.download import Fetcher
+from mvenv.fetch.newest import download_newest
 from mvenv.hashes import digest_bytes
 from mvenv.plan.compiled import AvailableBytecode
 from mvenv.plan.planning import make_plan
@@ -32,11 +34,11 @@ __all__ = ["Decider"]
 
 
 class Decider:
-    """Decides what is to be made from a lockfile that was read."""
+    """Decides what is to be made from a lockfile that was read, or from none."""
 
     def __init__(
         self,
-        lockfile: Lockfile,
+        lockfile: Lockfile | None,
         terms: Terms,
         skeleton: Skeleton,
         *,
@@ -50,16 +52,20 @@ class Decider:
         self._fetch = fetch
         self._environ = environ
         self._reporter = reporter
-        self._selection = select(lockfile, terms.target, terms.groups)
+        self._selection = Selection(distributions=())
+        if lockfile is not None:
+            self._selection = select(lockfile, terms.target, terms.groups)
         self.needed = tuple(_needed(self._selection))
-        self.warnings = (*lockfile.warnings, *self._selection.warnings)
+        self.warnings = self._selection.warnings
+        if lockfile is not None:
+            self.warnings = (*lockfile.warnings, *self.warnings)
 
     def decide(self, store: WheelStore, run: RunFolder) -> Decision:
         """Ensure the wheels, and plan; `StaleWheels` where stored ones are changed."""
         terms = self._terms
         selection = self._selection
-        if terms.seed:
-            selection = with_wheel(selection, "pip", pip_wheel(terms.target))
+        for name, wheel in self._seeds(run):
+            selection = with_wheel(selection, name, wheel)
         with Fetcher(self._fetch, self._reporter) as fetcher:
             ensured = ensure(
                 selection,
@@ -90,14 +96,34 @@ class Decider:
             plan=plan,
             record=record,
             sha256=digest_bytes(record).sha256,
-            lockfile_sha256=self.lockfile.sha256,
+            lockfile_sha256=self.lockfile.sha256 if self.lockfile else None,
             needed=self.needed,
             warnings=self.warnings,
             new=(*ensured.new, *compiled.new),
-            lasting=compiled.whole,
+            lasting=compiled.whole and not terms.upgrade_seeds,
             fetched=ensured.fetched,
             built=ensured.built,
         )
+
+    def _seeds(self, run: RunFolder) -> Iterator[tuple[str, Path]]:
+        """Yield each of the seeds and its wheel; pip last, so that it comes first."""
+        terms = self._terms
+        at_hand = {
+            name: seed_wheel(terms.target, name, bundled=terms.bundled_seeds)
+            for name in terms.seeds
+        }
+        newest: Mapping[str, Path] = {}
+        if terms.upgrade_seeds:
+            newest = download_newest(
+                terms.seeds,
+                python=terms.target.executable,
+                pip=at_hand["pip"],
+                folder=run.new_path(),
+                settings=self._fetch,
+                environ=self._environ,
+            )
+        for name in reversed(terms.seeds):
+            yield name, newest.get(name) or at_hand[name]
 
     def _builder(self, run: RunFolder) -> Builder:
         return Builder(

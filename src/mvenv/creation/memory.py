@@ -17,7 +17,7 @@ import stat
 
 from mvenv import __version__
 from mvenv.apply.recipe import keep_recipe, recall_recipe
-from mvenv.create.decision import Decision, Needed, Terms
+from mvenv.creation.decision import Decision, Needed, Terms
 from mvenv.hashes import sha256_bytes
 from mvenv.paths import parent_of, read_bytes
 from mvenv.records import load_json, store_json
@@ -42,21 +42,17 @@ class Question:
 
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
-        self.lockfile_sha256 = _sha256(terms.lockfile)
-        project = ""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            project = _sha256(self._project)
-        self.digests = frozenset(
-            {(terms.lockfile, self.lockfile_sha256), (self._project, project)}
-        )
+        self.lockfile_sha256: str | None = None
+        self.digests: frozenset[tuple[str, str]] = frozenset()
+        read: tuple[str, ...] = ()
+        if terms.lockfile is not None:
+            read = self._read(terms.lockfile)
         words = (
             __version__,
-            os.path.basename(terms.lockfile),
-            self.lockfile_sha256,
-            project,
+            repr(read),
             repr(terms.target),
             repr(terms.groups),
-            repr(_seed(terms)),
+            repr((terms.bundled_seeds, *_seeds(terms))),
             terms.bytecode.value,
             repr(sorted(terms.bare.paths())),
             repr(sorted(terms.bare.folder_links().items())),
@@ -65,9 +61,15 @@ class Question:
         told = "\n".join(f"{len(word)} {word}" for word in words)
         self.sha256 = sha256_bytes(told.encode("utf-8", "surrogateescape"))
 
-    @property
-    def _project(self) -> str:
-        return os.path.join(parent_of(self.terms.lockfile), _PROJECT)
+    def _read(self, lockfile: str) -> tuple[str, ...]:
+        """Put down digests of what is read, and return what they decide."""
+        self.lockfile_sha256 = _sha256(lockfile)
+        beside = os.path.join(parent_of(lockfile), _PROJECT)
+        project = ""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            project = _sha256(beside)
+        self.digests = frozenset({(lockfile, self.lockfile_sha256), (beside, project)})
+        return (os.path.basename(lockfile), self.lockfile_sha256, project)
 
     @property
     def answer(self) -> str:
@@ -75,12 +77,12 @@ class Question:
         return os.path.join(self.terms.layout.ready_text, self.sha256)
 
 
-def _seed(terms: Terms) -> tuple[str, ...] | None:
-    if not terms.seed:
-        return None
+def _seeds(terms: Terms) -> tuple[str, ...]:
+    if not terms.seeds:
+        return ()
     from mvenv.env.seeds import seed_identity
 
-    return seed_identity(terms.target)
+    return seed_identity(terms.target, terms.seeds)
 
 
 class _Answer(NamedTuple):
@@ -144,7 +146,8 @@ def remember(
 
 
 def _folder(question: Question) -> str:
-    return parent_of(question.terms.lockfile)
+    lockfile = question.terms.lockfile
+    return "" if lockfile is None else parent_of(lockfile)
 
 
 def _read(path: str) -> _Answer | None:

@@ -8,23 +8,27 @@ import time
 
 from mvenv import __version__
 from mvenv.apply import Application, Applied, Origin
-from mvenv.create.decision import Decision, Needed, Terms
-from mvenv.create.memory import Question, recall, remember
-from mvenv.env.bare import BareEnvironment, VenvOptions, check_path, render
+from mvenv.creation.decision import Decision, Needed, Terms
+from mvenv.creation.memory import Question, recall, remember
+from mvenv.creation.request import Created, CreateRequest
+from mvenv.env.bare import (
+    BareEnvironment,
+    VenvOptions,
+    check_path,
+    read_program,
+    render,
+)
 from mvenv.env.clearing import check_apart, check_disposable
-from mvenv.env.compiled import Bytecode
 from mvenv.env.place import check_free
-from mvenv.env.receipt import Asked, Installed
+from mvenv.env.receipt import Asked
+from mvenv.env.seeds import venv_seeds
 from mvenv.env.skeleton import Skeleton, load_skeleton
 from mvenv.env.state import EnvironmentState, observe
 from mvenv.errors import LockfileError
 from mvenv.interpreters import find_interpreter, inspect_interpreter
-from mvenv.link.modes import LinkMode, LinkPolicy, PassedOver
-from mvenv.link.tree import Tally
+from mvenv.link.modes import LinkMode
 from mvenv.paths import absolute, parent_of
-from mvenv.plan.model import Conflict
 from mvenv.progress import Reporter
-from mvenv.selection.groups import GroupOptions
 from mvenv.store.attempts import until_sound
 from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreLayout, open_layout
@@ -35,96 +39,13 @@ from mvenv.values import asdict, dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # what was decided before takes none of what deciding takes
-    from collections.abc import Iterator, Mapping
-    from typing import Any
+    from collections.abc import Iterator
 
-    from mvenv.create.deciding import Decider
-    from mvenv.fetch.settings import FetchSettings
+    from mvenv.creation.deciding import Decider
     from mvenv.lockfiles.model import Lockfile
     from mvenv.paths import StrPath
 
 __all__ = ["CreateRequest", "Created", "create"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateRequest:
-    """What to create, from what, and how."""
-
-    folder: StrPath
-    lockfile: StrPath | None
-    """`None`: the nearest one, upward from ``start``."""
-    start: StrPath
-    python: str | None
-    groups: GroupOptions
-    policy: LinkPolicy
-    require_link: bool
-    seed: bool
-    bytecode: Bytecode
-    prompt: str | None
-    system_site_packages: bool
-    clear: bool
-    store: StrPath
-    seal: bool
-    fetch: FetchSettings
-    environ: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Created:
-    """What was created."""
-
-    path: str
-    version: str
-    """Of the interpreter."""
-    python: str
-    lockfile: str
-    store: str
-    distributions: tuple[Installed, ...]
-    tally: Tally
-    private_files: int
-    """Files of this environment alone: private by rule, or generated."""
-    shared_bytes: int
-    new_bytes: int
-    """Bytes of files that share nothing; folders are not counted."""
-    stored_bytes: int
-    """Bytes that the store took in now."""
-    link_mode: LinkMode
-    passed_over: tuple[PassedOver, ...]
-    conflicts: tuple[Conflict, ...]
-    fetched: int
-    built: int
-    seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what ``--json`` prints."""
-        return {
-            "path": self.path,
-            "python": self.python,
-            "version": self.version,
-            "lockfile": self.lockfile,
-            "store": self.store,
-            "link_mode": self.link_mode.value,
-            "passed_over": [
-                {"mode": one.mode.value, "reason": one.reason}
-                for one in self.passed_over
-            ],
-            "distributions": [
-                {"name": one.name, "version": one.version, "shared": one.shared}
-                for one in self.distributions
-            ],
-            "files": {mode.value: self.tally.files[mode] for mode in LinkMode},
-            "private_files": self.private_files,
-            "shared_bytes": self.shared_bytes,
-            "new_bytes": self.new_bytes,
-            "stored_bytes": self.stored_bytes,
-            "conflicts": [
-                {"path": one.path, "winner": one.winner, "losers": list(one.losers)}
-                for one in self.conflicts
-            ],
-            "fetched": self.fetched,
-            "built": self.built,
-            "seconds": round(self.seconds, 3),
-        }
 
 
 def create(request: CreateRequest, reporter: Reporter) -> Created:
@@ -139,20 +60,23 @@ def create(request: CreateRequest, reporter: Reporter) -> Created:
     check_free(state, clear=request.clear)
     check_path(state.path_text)
     check_apart(state, request.store)
-    place = _lockfile(request, reporter)
+    place = _lockfile(request, reporter) if request.locked else None
     # Before a store is made for it: what is wrong with a lockfile leaves nothing.
-    lockfile = None if _is_store(request.store) else _read(place)
+    lockfile = None if place is None or _is_store(request.store) else _read(place)
     layout = open_layout(request.store)
     target = _inspect(request, layout)
     skeleton = load_skeleton(target, memory=layout.interpreters_text)
-    bare = _bare(request, state, skeleton)
+    seeds = request.seeds if request.seeds is not None else venv_seeds(target)
+    bare = _bare(request, state, skeleton, target)
     terms = Terms(
         layout=layout,
         lockfile=place,
         target=target,
         bare=bare,
         groups=request.groups,
-        seed=request.seed,
+        seeds=seeds,
+        bundled_seeds=request.bundled_seeds,
+        upgrade_seeds=request.upgrade_seeds,
         bytecode=request.bytecode,
         places=request.fetch.identity(),
     )
@@ -215,17 +139,22 @@ def _prompt(request: CreateRequest) -> str | None:
 
 
 def _bare(
-    request: CreateRequest, state: EnvironmentState, skeleton: Skeleton
+    request: CreateRequest, state: EnvironmentState, skeleton: Skeleton, target: Target
 ) -> BareEnvironment:
     return render(
         skeleton,
         env_dir=state.path_text,
         prompt=_prompt(request),
         options=VenvOptions(
-            with_pip=request.seed, clear=request.clear, prompt=request.prompt
+            with_pip=request.seeds != (),
+            clear=request.clear,
+            upgrade_deps=request.upgrade_seeds,
+            prompt=request.prompt,
         ),
         system_site_packages=request.system_site_packages,
+        scm_ignore=request.scm_ignore,
         made_by=__version__,
+        program=read_program(target) if request.copies else None,
     )
 
 
@@ -276,7 +205,8 @@ class _Making:
                 application = self._application(decision, store, run)
                 applied = application.carry_out()
                 if decider and question:
-                    remember(question, decision, decider.lockfile.digests)
+                    lockfile = decider.lockfile
+                    remember(question, decision, lockfile.digests if lockfile else ())
                 return application, decision, applied
 
             return until_sound(attempt, store, self.reporter)
@@ -289,17 +219,20 @@ class _Making:
             return None
 
     def _decider(self) -> Decider:
-        from mvenv.create.deciding import Decider
+        from mvenv.creation.deciding import Decider
 
+        lockfile = self.lockfile
+        if lockfile is None and self.terms.lockfile is not None:
+            lockfile = _read(self.terms.lockfile)
         decider = Decider(
-            self.lockfile or _read(self.terms.lockfile),
+            lockfile,
             self.terms,
             self.skeleton,
             fetch=self.request.fetch,
             environ=self.request.environ,
             reporter=self.reporter,
         )
-        self._check_disposable(decider.needed, decider.lockfile.inputs)
+        self._check_disposable(decider.needed, lockfile.inputs if lockfile else None)
         self._warn(decider.warnings)
         return decider
 
@@ -320,9 +253,10 @@ class _Making:
     ) -> Iterator[tuple[str, StrPath]]:
         """Yield what must not be deleted with an environment that is replaced."""
         lockfile, target = self.terms.lockfile, self.terms.target
-        project = os.path.join(parent_of(lockfile), "pyproject.toml")
-        for path in inputs or (lockfile, project):
-            yield "what is locked", path
+        if lockfile is not None:
+            project = os.path.join(parent_of(lockfile), "pyproject.toml")
+            for path in inputs or (lockfile, project):
+                yield "what is locked", path
         yield "the interpreter", target.executable
         yield "the interpreter", target.real_executable
         yield "mvenv itself", sys.prefix
@@ -351,9 +285,11 @@ class _Making:
                 policy=request.policy.value,
                 prompt=_prompt(request),
                 system_site_packages=request.system_site_packages,
-                seed=request.seed,
+                seed=bool(self.terms.seeds),
                 bytecode=request.bytecode.value,
                 choices=asdict(request.groups),
+                copies=request.copies,
+                scm_ignore=request.scm_ignore,
             ),
         )
 
