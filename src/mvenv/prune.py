@@ -18,10 +18,11 @@ from typing import Any
 from mvenv.diagnose.roots import RootLook, RootStanding, look_at_root
 from mvenv.env.beside import sweep_beside
 from mvenv.errors import StoreError, SystemFault, UsageError
-from mvenv.link.usage import Usage, measure, wake_file_system
+from mvenv.link.usage import Together, Usage, measure, wake_file_system
 from mvenv.progress import Reporter, Unit
 from mvenv.store.durability import now_ns
 from mvenv.store.entries import WheelStore
+from mvenv.store.large import drop_lost, unneeded_large
 from mvenv.store.layout import StoreKey, StoreLayout, open_layout
 from mvenv.store.locking import alone
 from mvenv.store.pruning import (
@@ -101,6 +102,8 @@ class Pruned:
     answers: int
     """Records of what was decided, whose plans are not there."""
     builds: int
+    large: int
+    """Records of large files that no wheel in the store has."""
     forgotten: tuple[Path, ...]
     """Environments that were taken off the record."""
     waiting: tuple[Waiting, ...]
@@ -124,6 +127,7 @@ class Pruned:
             "plans": self.plans,
             "answers": self.answers,
             "builds": self.builds,
+            "large": self.large,
             "forgotten": [str(path) for path in self.forgotten],
             "waiting": [
                 {"path": str(one.path), "why": one.standing.value}
@@ -231,14 +235,14 @@ def _choose(
         dead = [one for one in dead if one.used_ns < before]
     if request.max_size is None:
         return dead, None
-    size = measure(one.root for one in entries).on_disk
+    together = Together(one.root for one in entries)
     chosen = []
     for one in sorted(dead, key=lambda entry: entry.used_ns):
-        if size <= request.max_size:
+        if together.on_disk <= request.max_size:
             break
-        size -= measure([one.root]).on_disk
+        together.take_out(one.root)
         chosen.append(one)
-    return chosen, size
+    return chosen, together.on_disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +252,7 @@ class _Records:
     plans: list[Path]
     answers: list[Path]
     builds: list[Path]
+    large: list[Path]
 
     @classmethod
     def unneeded(
@@ -255,10 +260,11 @@ class _Records:
     ) -> _Records:
         plans = unneeded_plans(layout, known.plans() if known else ())
         answers = unneeded_answers(layout, {path.name for path in plans})
-        return cls(plans, answers, unneeded_builds(layout, gone))
+        builds, large = unneeded_builds(layout, gone), unneeded_large(layout, gone)
+        return cls(plans, answers, builds, large)
 
     def all(self) -> tuple[Path, ...]:
-        return (*self.plans, *self.answers, *self.builds)
+        return (*self.plans, *self.answers, *self.builds, *self.large)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +310,7 @@ class _Removing:
                 records = _Records.unneeded(self.layout, known)
                 for path in records.all():
                     path.unlink(missing_ok=True)
+                drop_lost(self.layout)
                 remove_locks(self.layout)
                 self._put_down(known)
             for removal in removals:
@@ -358,6 +365,7 @@ class _Removing:
             plans=len(records.plans),
             answers=len(records.answers),
             builds=len(records.builds),
+            large=len(records.large),
             forgotten=tuple(one.place for one in looks if one.root.id in forgotten),
             waiting=tuple(
                 Waiting(path=one.place, standing=one.standing)

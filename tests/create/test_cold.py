@@ -31,21 +31,21 @@ import atexit, os, signal, sys
 os.sched_getaffinity = lambda _process: set(range({processors}))
 from mvenv.store.entries import WheelStore
 here = os.getpid()
-really = WheelStore.stage
-def stage(self, archive, key, filename, root):
+really = WheelStore.ingest
+def ingest(self, archive, key, filename, root):
     where = "here" if os.getpid() == here else "elsewhere"
     log(where)
     {also}
-    staged = really(self, archive, key, filename, root)
+    stored = really(self, archive, key, filename, root)
     log_peak()
-    return staged
+    return stored
 def log(line):
     with open({log!r}, "a") as stream:
         stream.write(line + "\\n")
 def log_peak():
     with open("/proc/self/status") as stream:
         log(next(line for line in stream if line.startswith("VmHWM:")))
-WheelStore.stage = stage
+WheelStore.ingest = ingest
 atexit.register(log_peak)
 from mvenv.cli import main
 main(sys.argv[1:])

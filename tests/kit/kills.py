@@ -25,7 +25,7 @@ _ONE_THREAD = Path(__file__).parents[1] / "faults" / "one_thread.py"
 _OWN = ".mvenv/"
 """What mvenv keeps for itself in an environment: its words differ from run to run."""
 _STORE_OWN = frozenset(
-    {"tmp", "trash", "locks", "rescued", "envs", "plans", "ready", "scrub"}
+    {"tmp", "trash", "locks", "rescued", "envs", "large", "plans", "ready", "scrub"}
 )
 
 _ANY = frozenset({"MANIFEST", "synced", "seen", ".lock"})

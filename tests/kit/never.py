@@ -50,6 +50,7 @@ _STORE_OWN = (
     "trash",
     "locks",
     "envs",
+    "large",
     "plans",
     "ready",
     "interpreters",

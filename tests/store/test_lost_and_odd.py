@@ -39,6 +39,7 @@ def _tree(store: Path) -> Path:
         "builds",
         "interpreters",
         "envs",
+        "large",
         "plans",
         "wheels",
     ],

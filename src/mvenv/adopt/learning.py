@@ -25,6 +25,7 @@ from mvenv.records import replace_bytes
 from mvenv.store.adopted import adopted_key
 from mvenv.store.durability import boot_id
 from mvenv.store.entries import StoredWheel, WheelStore
+from mvenv.store.large import LargeFiles
 from mvenv.store.names import MANIFEST, TREE
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.manifest import Manifest, ManifestFile
@@ -205,7 +206,9 @@ class Learner:
                 kept = self.store.layout.rescued / f"{key[:16]}-{time.time_ns()}"
                 os.rename(final, kept)
             final.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            os.rename(staged.root, final)
+            large = LargeFiles(self.store.layout)
+            with large.committing(staged.tree, staged.manifest, stamps=True):
+                os.rename(staged.root, final)
         wheel = StoredWheel(key=key, root=final, manifest=staged.manifest)
         self.new.append(wheel)
         return wheel

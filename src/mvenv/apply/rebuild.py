@@ -20,7 +20,9 @@ from mvenv.hashes import digest_file
 from mvenv.records import replace_bytes
 from mvenv.store.durability import boot_id, flush_file_system
 from mvenv.store.entries import StoredWheel, WheelStore
-from mvenv.store.layout import StoreKey
+from mvenv.store.inodes import seal_again
+from mvenv.store.large import LargeFiles
+from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.names import MANIFEST, REBUILT, SYNCED, TREE
 from mvenv.store.runs import RunFolder
 from mvenv.wheels.launchers import is_launcher_name, parse_entry_points
@@ -253,7 +255,9 @@ class _Rebuilding:
             for name, content in self._marks(manifest, made):
                 replace_bytes(self.stage / name, content, mode=0o444)
             self.final.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            os.rename(self.stage, self.final)
+            large = LargeFiles(self.store.layout)
+            with large.committing(self.stage / TREE, manifest, stamps=True):
+                os.rename(self.stage, self.final)
         else:
             self._fill(manifest, made, present)
 
@@ -284,7 +288,7 @@ class _Rebuilding:
             folders.add(place.parent)
         for file in manifest.files:
             if file.path in present:
-                _seal(tree / file.path, file)
+                _seal(self.store.layout, tree / file.path, file)
         for folder in folders:
             _flush(folder)
         found = self.store.find_manifest(self.key)
@@ -319,8 +323,7 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _seal(place: Path, file: ManifestFile) -> None:
+def _seal(layout: StoreLayout, place: Path, file: ManifestFile) -> None:
     seen = place.lstat()
     if stat.S_IMODE(seen.st_mode) != file.mode or seen.st_mtime_ns != file.mtime_ns:
-        place.chmod(file.mode)
-        os.utime(place, ns=(file.mtime_ns, file.mtime_ns))
+        seal_again(layout, place, file)

@@ -311,7 +311,8 @@ def _created(
         shared_bytes=tally.bytes[LinkMode.REFLINK] + tally.bytes[LinkMode.HARDLINK],
         new_bytes=tally.bytes[LinkMode.COPY] + tally.private + generated,
         stored_bytes=sum(
-            file.size for wheel in decision.new for file in wheel.manifest.files
+            sum(file.size for file in wheel.manifest.files) - wheel.shared
+            for wheel in decision.new
         ),
         link_mode=applied.choice.best,
         passed_over=applied.choice.passed_over,

@@ -182,7 +182,7 @@ def _leftovers(layout: StoreLayout) -> Iterator[Finding]:
         before = layout.tmp.stat().st_mtime_ns - _HOUR
     except OSError:
         return
-    for folder in ("", "envs", "builds", "interpreters", "plans", "ready"):
+    for folder in ("", "envs", "builds", "interpreters", "large", "plans", "ready"):
         for name in _listed(layout.root / folder):
             path = f"{folder}/{name}" if folder else name
             if _TEMPORARY.fullmatch(name) and _changed_before(
@@ -219,7 +219,7 @@ def _damaged_answers(layout: StoreLayout) -> Iterator[Finding]:
         if digest_bytes(content).sha256 != name:
             detail = "is damaged: environments have their own"
             yield _finding(layout, "F47", f"plans/{name}", detail)
-    for folder in ("interpreters", "builds", "ready"):
+    for folder in ("interpreters", "builds", "large", "ready"):
         for name in _listed(layout.root / folder):
             path = layout.root / folder / name
             if not name.startswith(".") and path.is_file():

@@ -11,6 +11,7 @@ from mvenv.doctor.means import Means
 from mvenv.errors import StoreError
 from mvenv.records import replace_bytes
 from mvenv.store.entries import StoredWheel
+from mvenv.store.large import LargeFiles
 from mvenv.store.layout import StoreKey
 from mvenv.store.names import MANIFEST, SYNCED, TREE
 from mvenv.wheels.manifest import Manifest, ManifestFile
@@ -30,7 +31,9 @@ def rebuild_entry(key: StoreKey, means: Means) -> str:
     final = means.layout.entry(key)
     with means.store.locked(key):
         final.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        os.rename(staged.root, final)
+        large = LargeFiles(means.layout)
+        with large.committing(staged.tree, manifest, stamps=True):
+            os.rename(staged.root, final)
     wheel = StoredWheel(key=key, root=final, manifest=manifest)
     means.rebuilt.append(Rebuilt(key=key, wheel=wheel))
     return "taken in again from the wheel, which was fetched"

@@ -20,8 +20,8 @@ _THREADS = min(4, os.cpu_count() or 1)
 """Without processes: inflating and hashing leave the interpreter's lock."""
 
 _Piece: TypeAlias = tuple[str, str, str, str]
-_Stored: TypeAlias = tuple[str, str, str, list[tuple[object, ...]]]
-"""What a manifest has, made of what passes between processes."""
+_Stored: TypeAlias = tuple[str, str, str, list[tuple[object, ...]], int]
+"""What a new wheel is, made of what passes between processes."""
 
 
 class Ingester:
@@ -80,12 +80,14 @@ class Ingester:
 
     def _work(self, piece: _Piece) -> _Stored:
         """Take one in, in another process."""
-        manifest = self._ingest(piece).manifest
+        wheel = self._ingest(piece)
+        manifest = wheel.manifest
         files = list(map(tuple, manifest.files))
-        return manifest.sha256, manifest.filename, manifest.boot_id, files
+        said = manifest.sha256, manifest.filename, manifest.boot_id
+        return *said, files, wheel.shared
 
     def _received(self, key: StoreKey, stored: _Stored) -> StoredWheel:
-        sha256, filename, boot_id, files = stored
+        sha256, filename, boot_id, files, shared = stored
         return StoredWheel(
             key=key,
             root=self._store.layout.entry(key),
@@ -95,4 +97,5 @@ class Ingester:
                 boot_id=boot_id,
                 files=tuple(map(ManifestFile._make, files)),
             ),
+            shared=shared,
         )

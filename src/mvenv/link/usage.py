@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from mvenv.link.extents import file_bytes
 
-__all__ = ["Usage", "measure", "wake_file_system"]
+__all__ = ["Together", "Usage", "measure", "wake_file_system"]
 
 _BLOCK = 512
 """Bytes of what ``st_blocks`` counts (``inode(7)``)."""
@@ -115,6 +115,10 @@ class _Count:
             self._linked[identity] = _Inode(path, blocks, seen.st_nlink)
         self._names[identity] += 1
 
+    def linked(self) -> dict[tuple[int, int], int]:
+        """Return the blocks, in bytes, of each file with several names."""
+        return {identity: one.blocks for identity, one in self._linked.items()}
+
     def add_linked(self) -> None:
         """Judge the files with several names, when all trees are counted."""
         for identity, inode in self._linked.items():
@@ -172,6 +176,35 @@ def measure(trees: Iterable[Path]) -> Usage:
         own=count.own,
         exact=count.exact,
     )
+
+
+class Together:
+    """What trees take on the disk together, and without some of them.
+
+    A file that several of them have stays as long as the last of those.
+    """
+
+    def __init__(self, trees: Iterable[Path]) -> None:
+        self.on_disk = 0
+        """Blocks of the trees that are left, in bytes."""
+        self._parts: dict[Path, tuple[int, dict[tuple[int, int], int]]] = {}
+        self._holders: Counter[tuple[int, int]] = Counter()
+        for tree in trees:
+            count = _Count()
+            count.add_tree(os.fspath(tree))
+            linked = count.linked()
+            alone = count.on_disk - sum(linked.values())
+            self._parts[tree] = (alone, linked)
+            new = (linked[one] for one in linked if not self._holders[one])
+            self.on_disk += alone + sum(new)
+            self._holders.update(linked.keys())
+
+    def take_out(self, tree: Path) -> None:
+        """Count a tree no more."""
+        alone, linked = self._parts.pop(tree)
+        self._holders.subtract(linked.keys())
+        gone = (linked[one] for one in linked if not self._holders[one])
+        self.on_disk -= alone + sum(gone)
 
 
 def _kinds() -> dict[str, str]:

@@ -32,6 +32,7 @@ _OWN = (
     "interpreters",
     "builds",
     "envs",
+    "large",
     "plans",
     "ready",
 )

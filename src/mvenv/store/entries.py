@@ -8,18 +8,20 @@ import stat
 import time
 
 from mvenv.errors import DamagedEntry
-from mvenv.hashes import CHUNK, digest_file
+from mvenv.hashes import digest_file
 from mvenv.store.durability import boot_id
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.names import BYTECODE, MANIFEST, SYNCED, TREE
 from mvenv.store.runs import RunFolder, discard
-from mvenv.values import dataclass
+from mvenv.values import dataclass, replace
 from mvenv.wheels.manifest import Manifest, ManifestFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from mvenv.store.large import LargeFiles
 
 __all__ = [
     "FileFault",
@@ -38,6 +40,8 @@ class StoredWheel:
     key: StoreKey
     root: Path
     manifest: Manifest
+    shared: int = 0
+    """Bytes that another wheel brought into the store; known of a new one alone."""
 
     @property
     def tree(self) -> Path:
@@ -148,6 +152,7 @@ class WheelStore:
         """Import what `ingest` takes, which it would do itself when there is work."""
         import filelock  # noqa: F401  for those who come after
 
+        import mvenv.store.large
         import mvenv.wheels.unpack  # noqa: F401  likewise
 
     def ingest(
@@ -157,21 +162,32 @@ class WheelStore:
 
         ``root`` is a new path in a run's scratch folder, to unpack it there first.
         The rename is the commit: a folder under its final name is complete. Whoever
-        comes second gets the wheel of who came first. `InvalidWheel` where it is
-        refused: nothing is left then.
+        comes second gets the wheel of who came first. Large files that another wheel
+        has are one file with it. `InvalidWheel` where it is refused: nothing is left
+        then.
         """
+        from mvenv.store.large import LargeFiles
+
         with self.locked(key):
             present = self.find(key)
             if present is not None:
                 return present
-            return self._name(self.stage(archive, key, filename, root))
+            large = LargeFiles(self.layout, root.parent.name)
+            manifest = self._unpack(archive, key, filename, root, large)
+            with large.committing(root / TREE, manifest) as manifest:
+                named = self._name(stage_manifest(root, manifest, key))
+            return replace(named, shared=large.shared)
 
     def admit(self, staged: StoredWheel) -> bool:
         """Take in a wheel that was verified file by file; false where it is there."""
+        from mvenv.store.large import LargeFiles
+
         with self.locked(staged.key):
             if self.find(staged.key) is not None:
                 return False
-            self._name(staged)
+            large = LargeFiles(self.layout)
+            with large.committing(staged.tree, staged.manifest, stamps=True):
+                self._name(staged)
             return True
 
     def _name(self, staged: StoredWheel) -> StoredWheel:
@@ -192,11 +208,25 @@ class WheelStore:
     def stage(
         self, archive: Path, key: StoreKey, filename: str, root: Path
     ) -> StoredWheel:
-        """Unpack a wheel below ``root``, a new path where nobody shares it."""
+        """Unpack a wheel below ``root``, a new path where nobody shares it.
+
+        Nor any file of it: its stamps may be set.
+        """
+        manifest = self._unpack(archive, key, filename, root, None)
+        return stage_manifest(root, manifest, key)
+
+    def _unpack(
+        self,
+        archive: Path,
+        key: StoreKey,
+        filename: str,
+        root: Path,
+        known: LargeFiles | None,
+    ) -> Manifest:
         from mvenv.wheels.unpack import unpack
 
         root.mkdir(mode=0o755)
-        manifest = unpack(
+        return unpack(
             archive,
             filename=filename,
             sha256=key,
@@ -204,8 +234,8 @@ class WheelStore:
             seal=self.seal,
             boot_id=boot_id(),
             moment=int(time.time()),
+            known=known,
         )
-        return stage_manifest(root, manifest, key)
 
     def verify(self, wheel: StoredWheel) -> tuple[FileFault, ...]:
         """Hash every file and return those that are not what the manifest says."""
@@ -243,9 +273,10 @@ class WheelStore:
             return Mending(usable=True, changed=(), kept=None)
 
     def _reseal(self, wheel: StoredWheel, file: ManifestFile) -> None:
+        from mvenv.store.inodes import seal_again
+
         path = wheel.tree / file.path
-        path.chmod(file.mode)
-        os.utime(path, ns=(file.mtime_ns, file.mtime_ns))
+        seal_again(self.layout, path, file)
         if path.stat().st_mtime_ns != file.mtime_ns:
             raise DamagedEntry(
                 f"the stamp of `{path}` cannot be set again: was the store moved to a"
@@ -319,26 +350,14 @@ class WheelStore:
             return self._set_aside(key)
 
     def _set_aside(self, key: StoreKey) -> Path | None:
-        """Take a damaged entry out; return where its changed files were kept.
+        from mvenv.store.aside import set_aside
 
-        They may be the only copy of somebody's edit, as may what was added. Without a
-        manifest nothing tells which files those are, so all are kept.
-        """
-        final = self.layout.entry(key)
-        kept = self.layout.rescued / f"{self.layout.rescued_from(key)}{time.time_ns()}"
         wheel = self._load(key)
         if wheel is None:
-            os.rename(final, kept)
-            return kept
+            return set_aside(self.layout, key, None)
         changed = {one.file.path for one in self.verify(wheel) if one.content}
         right = {file.path for file in wheel.manifest.files} - changed
-        for path in _files_below(wheel.tree):
-            if path not in right and (wheel.tree / path).lstat().st_size:
-                place = kept / path
-                place.parent.mkdir(parents=True, exist_ok=True)
-                os.rename(wheel.tree / path, place)
-        discard(self.layout, final)
-        return kept if kept.exists() else None
+        return set_aside(self.layout, key, right)
 
     def fresh_inode(self, key: StoreKey, path: str, run: RunFolder) -> None:
         """Give a stored file an inode of its own, since its old one is full.
@@ -354,19 +373,10 @@ class WheelStore:
             place = wheel.tree / path
             if place.stat().st_nlink < _FRESH_ENOUGH:
                 return
-            import shutil
+            from mvenv.store.inodes import renew
 
-            copy = run.new_path()
-            with place.open("rb") as origin, copy.open("xb") as stream:
-                shutil.copyfileobj(origin, stream, CHUNK)
-                stream.flush()
-                # The entry is marked as flushed already.
-                os.fsync(stream.fileno())
-            if digest_file(copy).sha256 != file.sha256:
+            if not renew(place, run.new_path(), file):
                 raise StaleWheels(frozenset({key}))
-            copy.chmod(file.mode)
-            os.utime(copy, ns=(file.mtime_ns, file.mtime_ns))
-            os.replace(copy, place)
 
 
 def stage_manifest(root: Path, manifest: Manifest, key: StoreKey) -> StoredWheel:
@@ -375,14 +385,6 @@ def stage_manifest(root: Path, manifest: Manifest, key: StoreKey) -> StoredWheel
     with open(os.open(root / MANIFEST, flags, 0o444), "wb") as stream:
         stream.write(manifest.to_bytes())
     return StoredWheel(key=key, root=root, manifest=manifest)
-
-
-def _files_below(tree: Path) -> Iterator[str]:
-    """Yield what is no folder, also in folders where the wheel has none."""
-    for folder, names, files in os.walk(tree):
-        links = [name for name in names if os.path.islink(os.path.join(folder, name))]
-        for name in (*files, *links):
-            yield os.path.relpath(os.path.join(folder, name), tree)
 
 
 _FRESH_ENOUGH = 100

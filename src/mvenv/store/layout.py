@@ -45,6 +45,7 @@ FOLDERS = (
     "wheels",
     "adopted",
     "builds",
+    "large",
     "plans",
     "ready",
     "interpreters",
@@ -148,6 +149,11 @@ class StoreLayout:
     def builds(self) -> Path:
         """Return the folder that says which wheel was built from which source."""
         return self.root / "builds"
+
+    @property
+    def large(self) -> Path:
+        """Return the folder that says which entries have which large file."""
+        return self.root / "large"
 
     @property
     def envs(self) -> Path:

@@ -92,7 +92,7 @@ def sweep(layout: StoreLayout) -> None:
     sweep_scratch(layout.tmp, "")
     # The folder's own time moves with each run, and is of the file system's clock.
     before = layout.tmp.stat().st_mtime_ns - _HOUR
-    records = (layout.envs, layout.plans, layout.ready, layout.builds)
+    records = (layout.envs, layout.plans, layout.ready, layout.builds, layout.large)
     for folder in (layout.root, *records, layout.interpreters):
         sweep_temporaries(folder, before_ns=before)
     with deleting(layout):

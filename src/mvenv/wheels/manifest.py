@@ -16,9 +16,11 @@ from __future__ import annotations
 from mvenv.records import seal_record, unseal_record
 from mvenv.values import NamedTuple, dataclass
 
-__all__ = ["FORMAT", "Manifest", "ManifestFile", "manifest_facts"]
+__all__ = ["FORMAT", "LARGE", "Manifest", "ManifestFile", "manifest_facts"]
 
 FORMAT = 1
+LARGE = 1 << 20
+"""Bytes from which on files that are equal in two wheels are one file in a store."""
 
 
 class ManifestFile(NamedTuple):

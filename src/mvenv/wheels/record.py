@@ -35,6 +35,7 @@ _NEED_QUOTES = frozenset(',"\r\n')
 _DIGITS = 18
 """Of a size, at most."""
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_FROM_URL_SAFE = str.maketrans("-_", "+/")
 
 
 class RecordEntry(NamedTuple):
@@ -54,6 +55,16 @@ class RecordEntry(NamedTuple):
         if self.size is not None and self.size != size:
             return True
         return self.algorithm == "sha256" and self.digest != _encode(sha256)
+
+    def sha256(self) -> str | None:
+        """Return the sha256 in hexadecimal, `None` where the row has none."""
+        if self.algorithm != "sha256":
+            return None
+        try:
+            found = binascii.a2b_base64(self.digest.translate(_FROM_URL_SAFE) + "=")
+        except ValueError:
+            return None
+        return found.hex()
 
     def is_digest(self, digest: bytes) -> bool:
         """Return whether ``digest``, by the row's algorithm, is what it says."""

@@ -13,11 +13,12 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from mvenv.errors import InvalidWheel, SystemFault
 from mvenv.hashes import Digest, DigestingReader, digest_bytes
 from mvenv.wheels.archive import Member, WheelArchive
-from mvenv.wheels.manifest import Manifest, ManifestFile
+from mvenv.wheels.manifest import LARGE, Manifest, ManifestFile
 from mvenv.wheels.metadata import (
     check_data_folders,
     check_wheel,
@@ -26,7 +27,7 @@ from mvenv.wheels.metadata import (
 )
 from mvenv.wheels.record import RecordEntry, read_record
 
-__all__ = ["stamp_ns", "unpack"]
+__all__ = ["Known", "stamp_ns", "unpack"]
 
 _AT_ONCE = 1 << 20
 """Bytes of a file that is unpacked in one piece: nearly all are."""
@@ -39,6 +40,19 @@ _NANOSECONDS = 10**9
 _SYNC_FILE_RANGE_WRITE = 2
 
 
+class Known(Protocol):
+    """Files that are there already, and may be given further names."""
+
+    def link(
+        self, sha256: str, size: int, mode: int, name: str, folder: int
+    ) -> int | None:
+        """Give a file with these bytes and this mode the new name ``name``.
+
+        In the open ``folder``. Return its mtime in nanoseconds; `None` where there is
+        no such file, or it takes no more names: then the name is free.
+        """
+
+
 def unpack(
     archive: Path,
     *,
@@ -48,21 +62,24 @@ def unpack(
     seal: bool = True,
     boot_id: str,
     moment: int,
+    known: Known | None = None,
 ) -> Manifest:
     """Unpack a wheel into the new folder ``destination`` and return its manifest.
 
     ``sha256`` is that of ``archive``, verified by the caller; ``filename`` is the
     wheel's name, which ``archive``'s own may not be. ``moment`` is the time of
-    ingest, in seconds. Sealed files are 0444 or 0555, others 0644 or 0755, folders
-    0755, whatever the umask. `InvalidWheel` where the wheel is refused, and
-    `SystemFault` where the disk refuses: then ``destination`` is not there.
+    ingest, in seconds. A large member whose hash in RECORD is that of a ``known`` file
+    is given that file, with its stamp, and is read and checked all the same. Sealed
+    files are 0444 or 0555, others 0644 or 0755, folders 0755, whatever the umask.
+    `InvalidWheel` where the wheel is refused, and `SystemFault` where the disk refuses:
+    then ``destination`` is not there.
     """
     try:
         with WheelArchive(archive) as opened:
             entries = _read_entries(opened, filename)
             os.mkdir(destination, _FOLDER_MODE)
             try:
-                writer = _Writer(destination, seal=seal, moment=moment)
+                writer = _Writer(destination, known, seal=seal, moment=moment)
                 files = writer.write_all(opened, entries)
             except BaseException:
                 shutil.rmtree(destination)
@@ -123,9 +140,12 @@ def _read_entries(archive: WheelArchive, filename: str) -> Mapping[str, RecordEn
 class _Writer:
     """Writes members below a new folder that nobody else knows of."""
 
-    def __init__(self, root: Path, *, seal: bool, moment: int) -> None:
+    def __init__(
+        self, root: Path, known: Known | None, *, seal: bool, moment: int
+    ) -> None:
         # Text, since paths by `pathlib` cost as much as making the folders.
         self._root = os.fspath(root)
+        self._known = known
         self._moment = moment
         self._modes = (0o444, 0o555) if seal else (0o644, 0o755)
         self._made = {""}
@@ -179,6 +199,10 @@ class _Writer:
         entry: RecordEntry | None,
     ) -> ManifestFile:
         mode = self._modes[member.executable]
+        if member.size >= LARGE:
+            same = self._link_known(archive, member, name, folder, entry)
+            if same is not None:
+                return same
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             descriptor = os.open(name, flags, mode, dir_fd=folder)
@@ -202,11 +226,42 @@ class _Writer:
             member.name, digest.sha256, digest.xxh3, digest.size, mode, seen.st_mtime_ns
         )
 
+    def _link_known(
+        self,
+        archive: WheelArchive,
+        member: Member,
+        name: str,
+        folder: int,
+        entry: RecordEntry | None,
+    ) -> ManifestFile | None:
+        """Take a known file for a large member, which is read and checked all the same.
+
+        What RECORD says decides which one; `None` where it says nothing, or of a file
+        that nobody knows.
+        """
+        sha256 = entry.sha256() if entry is not None else None
+        if self._known is None or sha256 is None:
+            return None
+        mode = self._modes[member.executable]
+        stamp = self._known.link(sha256, member.size, mode, name, folder)
+        if stamp is None:
+            return None
+        digest = _fill(None, archive, member, entry)
+        return ManifestFile(
+            member.name, digest.sha256, digest.xxh3, digest.size, mode, stamp
+        )
+
 
 def _fill(
-    descriptor: int, archive: WheelArchive, member: Member, entry: RecordEntry | None
+    descriptor: int | None,
+    archive: WheelArchive,
+    member: Member,
+    entry: RecordEntry | None,
 ) -> Digest:
-    """Write a member's content, and return its digest once RECORD agrees."""
+    """Write a member's content, and return its digest once RECORD agrees.
+
+    Without a ``descriptor`` it is only read.
+    """
     other = None
     if entry is not None and entry.algorithm not in {None, "sha256"}:
         other = hashlib.new(entry.algorithm or "")
@@ -215,15 +270,18 @@ def _fill(
         digest = digest_bytes(content)
         if other is not None:
             other.update(content)
-        _write_out(descriptor, content)
+        if descriptor is not None:
+            _write_out(descriptor, content)
     else:
         reader = DigestingReader(archive.open(member))
         while piece := reader.read(_PIECE):
-            _write_out(descriptor, piece)
+            if descriptor is not None:
+                _write_out(descriptor, piece)
             if other is not None:
                 other.update(piece)
         digest = reader.digest()
-        _begin_writing_out(descriptor)
+        if descriptor is not None:
+            _begin_writing_out(descriptor)
     if entry is not None and (
         entry.differs(digest.sha256, digest.size)
         or (other is not None and not entry.is_digest(other.digest()))
