@@ -290,8 +290,9 @@ class EntryLook:
         drift: bool = False,
     ) -> None:
         users: tuple[Path, ...] = ()
+        expected = expected_in_store(self.key, file, _distribution(wheel))
         if inode is not None:
-            sharing = self.users.sharing(self.key, file.path, inode)
+            sharing = self.users.sharing(expected, inode)
             users = tuple(dict.fromkeys(place.environment for place in sharing))
         self._find(
             code,
@@ -299,7 +300,7 @@ class EntryLook:
             detail,
             f"{TREE}/{file.path}",
             users=users,
-            expected=expected_in_store(self.key, file, _distribution(wheel)),
+            expected=expected,
             name=wheel,
             drift=drift,
         )

@@ -369,14 +369,14 @@ class Judge:
         inode = (seen.st_dev, seen.st_ino)
         if seen.st_nlink == 1 or expected.wheel is None:
             return False
-        return self.users().was_stored(expected.wheel, expected.member, inode)
+        return self.users().was_stored(expected, inode)
 
     def _sharing(self, expected: Expected, seen: os.stat_result) -> tuple[Path, ...]:
         """Return the other environments that have this very inode."""
         if seen.st_nlink == 1 or expected.wheel is None:
             return ()
         inode = (seen.st_dev, seen.st_ino)
-        places = self.users().sharing(expected.wheel, expected.member, inode)
+        places = self.users().sharing(expected, inode)
         found = dict.fromkeys(place.environment for place in places)
         return tuple(one for one in found if one != self.subject.place)
 

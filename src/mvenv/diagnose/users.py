@@ -6,6 +6,7 @@ something is wrong: a healthy look needs none of them.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import stat
@@ -14,16 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from mvenv.diagnose.model import Expected
 from mvenv.env.receipt import PLAN
 from mvenv.hashes import digest_bytes
 from mvenv.link.tree import FileLink
 from mvenv.plan.model import Plan
 from mvenv.plan.record import load_plan
+from mvenv.store.inodes import StoredName, names_of_inode
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.names import TREE
 from mvenv.store.plans import recall_plan
 from mvenv.store.registry import Root
-from mvenv.wheels.manifest import Manifest, ManifestFile
+from mvenv.wheels.manifest import LARGE, Manifest, ManifestFile
 
 __all__ = ["Place", "Users", "manifest_from_plan"]
 
@@ -47,6 +50,8 @@ class Place(NamedTuple):
 class _Known:
     plan: Plan
     places: dict[StoreKey, dict[str, list[tuple[str, FileLink]]]]
+    large: dict[str, list[tuple[str, FileLink]]]
+    """By sha256, of whichever wheel."""
 
 
 class Users:
@@ -97,12 +102,33 @@ class Users:
                 for path, link in known.places.get(key, {}).get(member, ()):
                     yield Place(folder, path, link)
 
-    def sharing(
-        self, key: StoreKey, member: str, inode: tuple[int, int]
-    ) -> list[Place]:
-        """Return where a file of a wheel is the very ``inode`` (device, inode)."""
+    def alike(self, expected: Expected) -> Iterator[Place]:
+        """Yield where a large file is under the name of any wheel; others nowhere."""
+        for root in self.roots if expected.size >= LARGE else ():
+            known = self._plan_of(root)
+            if known is not None:
+                folder = Path(os.path.realpath(root.path))
+                for path, link in known.large.get(expected.sha256, ()):
+                    yield Place(folder, path, link)
+
+    def stored_alike(
+        self, expected: Expected, inode: tuple[int, int]
+    ) -> Iterator[StoredName]:
+        """Yield the names in the store that a large file has, of any wheel."""
+        sha256, size = expected.sha256, expected.size
+        yield from names_of_inode(self._layout, sha256, size, inode)
+
+    def sharing(self, expected: Expected, inode: tuple[int, int]) -> list[Place]:
+        """Return where a file is the very ``inode`` (device, inode).
+
+        A large one under the names of other wheels too.
+        """
         found = []
-        for place in self.places(key, member):
+        places = itertools.chain(
+            self.places(expected.wheel, expected.member) if expected.wheel else (),
+            self.alike(expected),
+        )
+        for place in dict.fromkeys(places):
             try:
                 seen = place.file.lstat()
             except OSError:
@@ -111,12 +137,18 @@ class Users:
                 found.append(place)
         return found
 
-    def was_stored(self, key: StoreKey, member: str, inode: tuple[int, int]) -> bool:
+    def was_stored(self, expected: Expected, inode: tuple[int, int]) -> bool:
         """Return whether ``inode`` was the store's, and was set aside with its wheel.
 
-        By a create or a sync, which heal the store for themselves alone.
+        By a create or a sync, which heal the store for themselves alone. A large file
+        may be the store's still, under the name of another wheel, or was so.
         """
-        name = self._layout.rescued_from(key)
+        if expected.size >= LARGE and (
+            any(self.stored_alike(expected, inode)) or self._was_set_aside(inode)
+        ):
+            return True
+        member = expected.member
+        name = self._layout.rescued_from(expected.wheel or StoreKey(""))
         for kept in self._layout.rescued.glob(f"{name}*"):
             for place in (kept / member, kept / TREE / member):
                 try:
@@ -125,6 +157,16 @@ class Users:
                     continue
                 if (seen.st_dev, seen.st_ino) == inode:
                     return True
+        return False
+
+    def _was_set_aside(self, inode: tuple[int, int]) -> bool:
+        """Return whether a file that was set aside with any wheel is ``inode``."""
+        for folder, _, names in os.walk(self._layout.rescued):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    seen = os.lstat(os.path.join(folder, name))
+                    if (seen.st_dev, seen.st_ino) == inode:
+                        return True
         return False
 
     def manifests(self, key: StoreKey) -> Iterator[Manifest]:
@@ -170,6 +212,7 @@ def _own(root: Root) -> bytes | None:
 
 def _know(plan: Plan) -> _Known:
     places: dict[StoreKey, dict[str, list[tuple[str, FileLink]]]] = {}
+    large: dict[str, list[tuple[str, FileLink]]] = {}
     trees = {wheel.tree: wheel.key for wheel in plan.wheels}
     for folder in itertools.chain(plan.links, plan.late_links):
         tree, inside = _split(folder.source, trees)
@@ -178,7 +221,9 @@ def _know(plan: Plan) -> _Known:
             member = f"{inside}/{link.source}" if inside else link.source
             path = f"{folder.target}/{link.target}" if folder.target else link.target
             files.setdefault(member, []).append((path, link))
-    return _Known(plan=plan, places=places)
+            if link.size >= LARGE:
+                large.setdefault(link.sha256, []).append((path, link))
+    return _Known(plan=plan, places=places, large=large)
 
 
 def _split(source: str, trees: dict[str, StoreKey]) -> tuple[str, str]:

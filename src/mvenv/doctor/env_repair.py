@@ -149,7 +149,7 @@ def _others(
         return
     if stat.S_ISREG(seen.st_mode) and seen.st_nlink > 1:
         inode = (seen.st_dev, seen.st_ino)
-        yield from means.users.sharing(expected.wheel, expected.member, inode)
+        yield from means.users.sharing(expected, inode)
 
 
 def _words(good: Path, expected: Expected, others: int, means: Means) -> str:
@@ -157,6 +157,8 @@ def _words(good: Path, expected: Expected, others: int, means: Means) -> str:
         words = "put back from the store"
     elif means.run is not None and good.is_relative_to(means.run.path):
         words = "put back from the wheel, which was fetched"
+    elif good.is_relative_to(means.layout.root):
+        words = "put back from another wheel in the store"
     else:
         words = "put back from another environment"
     if others:
@@ -178,7 +180,8 @@ def _seal(finding: Finding, expected: Expected, ward: Ward, means: Means) -> Rep
         root = means.tree(expected.wheel) if expected.wheel else None
         if root is None:
             raise Unhealable("its wheel is not known")
-        seal = Seal(expected.member, expected.sealed_mode, expected.mtime_ns)
+        own = expected._replace(path=expected.member, mode=expected.sealed_mode)
+        seal = means.sealing(stored, own)
         words = "sealed again, in the store"
     elif place.stat().st_nlink > 1:
         # Shared with somebody the store knows nothing of.

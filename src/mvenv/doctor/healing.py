@@ -142,12 +142,25 @@ class Healing:
     @contextlib.contextmanager
     def _entry_locked(self, finding: Finding) -> Iterator[None]:
         """Keep others from the files of an entry while one of them is put right."""
-        stored = self._is_stored(finding) and self.means.run is not None
-        if stored and finding.wheel is not None and finding.expected is not None:
-            with self.means.store.locked(finding.wheel):
-                yield
-        else:
+        with contextlib.ExitStack() as stack:
+            if self._is_stored(finding) and self.means.run is not None:
+                # In one order, or two who heal would wait for each other.
+                for key in sorted(self._entries_of(finding)):
+                    stack.enter_context(self.means.store.locked(key))
             yield
+
+    def _entries_of(self, finding: Finding) -> set[StoreKey]:
+        """Return the entries that have the file of a finding in the store."""
+        expected = finding.expected
+        if finding.wheel is None or expected is None:
+            return set()
+        keys = {finding.wheel}
+        with contextlib.suppress(OSError):
+            seen = self._file_of(finding).lstat()
+            inode = (seen.st_dev, seen.st_ino)
+            alike = self.means.users.stored_alike(expected, inode)
+            keys.update(name.key for name in alike)
+        return keys
 
     def _plan(self, finding: Finding) -> Repair | Unhealable:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from mvenv.diagnose.store import examine_store
 from mvenv.diagnose.subject import Subject, open_subject
 from mvenv.diagnose.twins import Twins
 from mvenv.diagnose.users import Users
+from mvenv.doctor.alike import inode_of, one_each
 from mvenv.doctor.choosing import is_gone
 from mvenv.doctor.identity import identity_of, registration
 from mvenv.doctor.model import Looked, Unchecked
@@ -26,6 +27,8 @@ from mvenv.store.registry import roots
 
 __all__ = ["Seen", "in_use", "look", "look_into_store", "users_of"]
 
+_NONE = (-1, -1)
+"""The device and inode of no file."""
 _SCRUB_SHARE = 1e-6
 """Seconds of scrubbing for each file: about a tenth of what looking at it takes."""
 
@@ -82,7 +85,9 @@ def look(
         found = list(examination.findings)
         needed = _needed(seen.findings)
         _add_touched(needed, seen.scrubbed)
+        _add_alike(needed, seen.findings, users)
         found += look_into_store(layout, users, needed, found)
+        found = one_each(found)
         seen.findings = [*found, *_not_covered(seen.findings, found)]
         if whole_store:
             seen.findings += _gone(layout, users)
@@ -185,6 +190,17 @@ def _add_touched(
                 needed.setdefault(one.expected.wheel, set()).add(member)
 
 
+def _add_alike(
+    needed: dict[StoreKey, set[str]], findings: Iterable[Finding], users: Users
+) -> None:
+    """Add the names that a wrong file has in the store, if other wheels have it."""
+    for finding in findings:
+        inode = None if finding.drift else inode_of(finding)
+        if inode is not None and finding.expected is not None:
+            for name in users.stored_alike(finding.expected, inode):
+                needed.setdefault(name.key, set()).add(name.file.path)
+
+
 def look_into_store(
     layout: StoreLayout,
     users: Users,
@@ -205,11 +221,12 @@ def look_into_store(
 
 
 def _not_covered(
-    findings: Iterable[Finding], stored: Iterable[Finding]
+    findings: Iterable[Finding], stored: Sequence[Finding]
 ) -> Iterator[Finding]:
     """Yield the findings that are not one with a finding in the store.
 
-    A file changed through a link is bad under all its names, and is one fault.
+    A file changed through a link is bad under all its names, and is one fault; a large
+    one has the names of several wheels.
     """
     covered = {
         (user, one.wheel, one.expected.member)
@@ -217,10 +234,12 @@ def _not_covered(
         if one.expected is not None
         for user in one.users
     }
+    alike = {(user, inode_of(one)) for one in stored for user in one.users}
     for finding in findings:
         expected = finding.expected
         if expected is None or (
             (finding.where, expected.wheel, expected.member) not in covered
+            and (finding.where, inode_of(finding) or _NONE) not in alike
         ):
             yield finding
 

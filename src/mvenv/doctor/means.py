@@ -14,7 +14,9 @@ from mvenv.doctor.sources import Sources
 from mvenv.doctor.steps import Root
 from mvenv.env.receipt import FOLDER
 from mvenv.link.modes import LinkMode
+from mvenv.plan.changes import Change, Put, Seal
 from mvenv.store.entries import WheelStore
+from mvenv.store.inodes import is_contested
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.names import TREE
 from mvenv.store.runs import RunFolder
@@ -87,6 +89,23 @@ class Means:
                 raise Unhealable(f"`{own}` is not a folder of its own")
         rescue = rescued / self.rescue.name
         return Root(folder, rescue, _ALL_MODES)
+
+    def sealing(self, place: Path, expected: Expected) -> Change:
+        """Return what gives a stored file with the right bytes its mode and stamp.
+
+        A file of its own where another wheel has this one under others.
+        """
+        seal = (expected.mode, expected.mtime_ns)
+        if is_contested(self.layout, place, expected.sha256, expected.size, seal):
+            return Put(
+                path=expected.path,
+                sha256=expected.sha256,
+                size=expected.size,
+                mode=expected.mode,
+                mtime_ns=expected.mtime_ns,
+                source=str(place),
+            )
+        return Seal(expected.path, *seal)
 
     def source_for(self, expected: Expected, finding: Finding) -> Path:
         """Return a file with the right bytes; `Unhealable` where there is none."""

@@ -1,5 +1,7 @@
 """Where good bytes come from: the store, other environments, the wheel again.
 
+And other wheels, where they have a large file too.
+
 In this order, and each hashed in this run before it is believed. What is known to be
 bad is never asked, under whatever name it goes.
 """
@@ -20,6 +22,7 @@ from mvenv.errors import MvenvError, SeveralErrors
 from mvenv.hashes import sha256_file
 from mvenv.progress import Reporter
 from mvenv.store.entries import StoredWheel, WheelStore
+from mvenv.store.inodes import names_of
 from mvenv.store.layout import StoreKey, is_adopted
 from mvenv.store.names import MANIFEST, TREE
 from mvenv.store.runs import RunFolder
@@ -100,6 +103,12 @@ class Sources:
         staged = self._staged.get(expected.wheel)
         if staged is not None:
             yield staged.tree / expected.member
+        # A large file may be in other wheels too.
+        layout = self._store.layout
+        for name in names_of(layout, expected.sha256, expected.size):
+            yield name.place
+        for place in self.users.alike(expected):
+            yield place.file
 
     def _store_file(self, expected: Expected) -> Path | None:
         if expected.wheel is None:

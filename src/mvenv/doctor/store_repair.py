@@ -17,12 +17,16 @@ from mvenv.doctor.means import Means, Unhealable
 from mvenv.doctor.steps import Repair, Root, Step, is_sealed_as
 from mvenv.env.receipt import PLAN
 from mvenv.hashes import digest_bytes, digest_file
-from mvenv.plan.changes import MakeFolder, Put, Remove, Rescue, Seal, SetAside
+from mvenv.plan.changes import MakeFolder, Put, Remove, Rescue, SetAside
+from mvenv.store.inodes import StoredName
 from mvenv.store.layout import StoreKey, open_layout
 from mvenv.store.plans import keep_plan
 from mvenv.store.runs import sweep
 
 __all__ = ["plan_store_repair", "replace_path"]
+
+_CROWDED = 100
+"""Names of one file, fewer than any file system's limit."""
 
 
 def plan_store_repair(finding: Finding, means: Means) -> Repair:
@@ -47,7 +51,7 @@ def _seal_again(finding: Finding, expected: Expected, means: Means) -> Repair:
     return Repair(
         finding=finding,
         words="sealed again: its bytes are right",
-        steps=(Step(root, Seal(expected.path, expected.mode, expected.mtime_ns)),)
+        steps=(Step(root, means.sealing(place, expected)),)
         if digest_file(place).sha256 == expected.sha256
         else (),
         proofs=((root.folder, expected),),
@@ -57,22 +61,24 @@ def _seal_again(finding: Finding, expected: Expected, means: Means) -> Repair:
 def _mend_file(finding: Finding, expected: Expected, means: Means) -> Repair:
     """Give a stored file a new inode with the right bytes, and all that share it.
 
-    The environments first: until the last of them has the new one, the store's own
-    name tells a second run which inode is the bad one.
+    The environments first, then other wheels: until the last of them has the new one,
+    the store's own name tells a second run which inode is the bad one.
     """
     key = _key(finding)
     root = means.tree(key)
     bad = root.folder / expected.path
     means.sources.distrust(bad, expected)
     good = means.source_for(expected, finding)
-    sharing = _sharing(bad, finding, means)
+    sharing, stored = _sharing(bad, expected, means)
     steps = list(_keep(finding, expected, bad, good, root))
     if not root.folder.is_dir():
         below = root.folder.relative_to(means.layout.root).as_posix()
         steps.append(Step(means.whole_store(), MakeFolder(below)))
     source = good
-    linkable = is_sealed_as(good, expected, (expected.mode,))
-    if sharing and not linkable:
+    linkable = is_sealed_as(good, expected, (expected.mode,)) and not (
+        _is_crowded(good, means)
+    )
+    if (sharing or stored) and not linkable:
         source = _fresh(means, expected)
         name = source.name
         scratch = means.scratch()
@@ -86,17 +92,25 @@ def _mend_file(finding: Finding, expected: Expected, means: Means) -> Repair:
         )
         for place in sharing
     ]
+    steps += [
+        Step(means.tree(name.key), _put_stored(name, source, expected))
+        for name in stored
+    ]
     steps.append(Step(root, _put(expected, source)._replace(link=linkable)))
     others = dict.fromkeys(place.environment for place in sharing)
     return Repair(
         finding=finding,
-        words=_mended(good, len(others), means),
+        words=_mended(good, len(others), len(stored), means),
         steps=tuple(steps),
         proofs=(
             (root.folder, expected),
             *(
                 (place.environment, replace_path(expected, place.path))
                 for place in sharing
+            ),
+            *(
+                (means.tree(name.key).folder, _expected(name, expected))
+                for name in stored
             ),
         ),
         first=True,
@@ -119,6 +133,20 @@ def _put(expected: Expected, source: Path) -> Put:
     )
 
 
+def _expected(name: StoredName, expected: Expected) -> Expected:
+    """Return what a file must be under the name that it has in another wheel."""
+    return expected._replace(
+        path=name.file.path, mode=name.file.mode, mtime_ns=name.file.mtime_ns
+    )
+
+
+def _put_stored(name: StoredName, source: Path, expected: Expected) -> Put:
+    own = _expected(name, expected)
+    seal = (own.mode, own.mtime_ns)
+    linkable = seal == (expected.mode, expected.mtime_ns)
+    return _put(own, source)._replace(link=linkable)
+
+
 def _fresh(means: Means, expected: Expected) -> Path:
     """Return a name for a new inode."""
     if means.run is not None:
@@ -126,15 +154,20 @@ def _fresh(means: Means, expected: Expected) -> Path:
     return means.layout.tmp / expected.sha256[:16]
 
 
-def _sharing(bad: Path, finding: Finding, means: Means) -> list[Place]:
+def _sharing(
+    bad: Path, expected: Expected, means: Means
+) -> tuple[list[Place], list[StoredName]]:
+    """Return the other names of a bad file, in environments and of other wheels."""
     try:
         seen = bad.lstat()
     except OSError:
-        return []
-    if not stat.S_ISREG(seen.st_mode) or finding.expected is None:
-        return []
+        return [], []
+    if not stat.S_ISREG(seen.st_mode):
+        return [], []
     inode = (seen.st_dev, seen.st_ino)
-    return means.users.sharing(_key(finding), finding.expected.member, inode)
+    stored = means.users.stored_alike(expected, inode)
+    others = [name for name in stored if name.place != bad]
+    return means.users.sharing(expected, inode), others
 
 
 def _keep(
@@ -149,13 +182,30 @@ def _keep(
         yield Step(root, Rescue(expected.path))
 
 
-def _mended(good: Path, environments: int, means: Means) -> str:
-    where = "the wheel" if _is_scratch(good, means) else "an environment's own file"
+def _mended(good: Path, environments: int, wheels: int, means: Means) -> str:
+    where = "an environment's own file"
+    if _is_scratch(good, means):
+        where = "the wheel"
+    elif good.is_relative_to(means.layout.root):
+        where = "another wheel in the store"
     words = f"put right from {where}"
+    also = []
+    if wheels:
+        also.append(f"{wheels} more {'wheel' if wheels == 1 else 'wheels'}")
     if environments:
         noun = "environment" if environments == 1 else "environments"
-        words += f", in the store and in {environments} {noun}"
+        also.append(f"in {environments} {noun}")
+    if also:
+        words += f", in the store and {' and '.join(also)}"
     return words
+
+
+def _is_crowded(path: Path, means: Means) -> bool:
+    """Return whether a file of another wheel may soon take no more names.
+
+    A fresh inode for it would need the lock of that wheel, beside that of this one.
+    """
+    return path.is_relative_to(means.layout.root) and path.stat().st_nlink > _CROWDED
 
 
 def _is_scratch(path: Path, means: Means) -> bool:
