@@ -93,7 +93,7 @@ class LargeFiles:
                 _put_down(self._layout, sha256, StoreKey(manifest.sha256), self._run)
 
     def _has_lock(self, stack: contextlib.ExitStack) -> bool:
-        folder = self._layout.large
+        folder = self._layout.large_text
         with contextlib.suppress(OSError, Busy):
             lock = lock_folder(folder, exclusive=True, patience=_PATIENCE)
             stack.enter_context(lock)
@@ -207,7 +207,7 @@ def _take_over(name: str, folder: int) -> None:
 
 def _on_record(layout: StoreLayout, sha256: str) -> list[tuple[StoreKey, str]]:
     """Return which entries should have a content, and which run brought each."""
-    value = load_json(layout.large / sha256, *_RECORD)
+    value = load_json(f"{layout.large_text}/{sha256}", *_RECORD)
     found = []
     for row in value if isinstance(value, list) else ():
         match row:
@@ -225,7 +225,8 @@ def _put_down(layout: StoreLayout, sha256: str, key: StoreKey, run: str) -> None
     ]
     # Without a record nothing is lost: the next who brings the content writes one.
     with contextlib.suppress(OSError):
-        store_json(layout.large / sha256, *_RECORD, [(key, run), *rows[: _MOST - 1]])
+        place = f"{layout.large_text}/{sha256}"
+        store_json(place, *_RECORD, [(key, run), *rows[: _MOST - 1]])
 
 
 def unneeded_large(layout: StoreLayout, gone: Container[StoreKey] = ()) -> list[Path]:

@@ -151,6 +151,11 @@ class StoreLayout:
         return self.root / "builds"
 
     @property
+    def large_text(self) -> str:
+        """Return the folder that says which entries have which large file, as text."""
+        return os.path.join(self.given, "large")
+
+    @property
     def large(self) -> Path:
         """Return the folder that says which entries have which large file."""
         return self.root / "large"
