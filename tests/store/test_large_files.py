@@ -7,10 +7,12 @@ import errno
 import hashlib
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -26,7 +28,7 @@ from mvenv.store import entries, large
 from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.layout import StoreLayout, open_layout, store_key
 from mvenv.store.names import MANIFEST, SYNCED
-from mvenv.store.runs import RunFolder
+from mvenv.store.runs import RunFolder, sweep
 from mvenv.wheels.manifest import LARGE, Manifest
 
 BIG = hashlib.shake_256(b"big").digest(LARGE)
@@ -474,6 +476,30 @@ def test_a_run_that_ends_before_the_entry_has_its_name(
     assert big_in(one).stat().st_nlink == 2
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(large, "_is_right"), (large, "_put_down"), (entries, "stage_manifest")],
+    ids=["linked", "before it is on record", "before its manifest"],
+)
+def test_a_killed_run(
+    layout: StoreLayout, first: Path, second: Path, module: ModuleType, name: str
+) -> None:
+    [one] = take_in(layout, first)
+    child = os.fork()
+    if not child:
+        vars(module)[name] = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        take_in(layout, second)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    sweep(layout)
+
+    assert big_in(one).stat().st_nlink == (2 if name == "_put_down" else 1)
+    [other] = take_in(layout, second)
+    assert share(one, other)
+    assert big_in(one).stat().st_nlink == 2
+    assert os.listdir(layout.tmp) == []
+
+
 def test_what_is_staged_for_nobody_shares_nothing(
     layout: StoreLayout, first: Path, second: Path
 ) -> None:
@@ -595,6 +621,9 @@ def test_a_store_without_the_folder(
     shutil.rmtree(mvenv.store / "large")
     assert mvenv("store", "verify").code == 0
     assert mvenv("doctor", "--whole-store", "--check").code == 0
+    # Who only reads makes nothing: the disk may be read-only.
+    assert mvenv("store", "export", tmp_path / "archive").code == 0
+    assert not (mvenv.store / "large").exists()
     mvenv.create(tmp_path / "b", write_pylock(second))
 
     assert mvenv("doctor", "--whole-store", "--check", "--full").code == 0

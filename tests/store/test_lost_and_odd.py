@@ -39,7 +39,6 @@ def _tree(store: Path) -> Path:
         "builds",
         "interpreters",
         "envs",
-        "large",
         "plans",
         "wheels",
     ],

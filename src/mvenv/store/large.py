@@ -94,6 +94,8 @@ class LargeFiles:
 
     def _has_lock(self, stack: contextlib.ExitStack) -> bool:
         folder = self._layout.large_text
+        with contextlib.suppress(OSError):
+            os.mkdir(folder, 0o755)
         with contextlib.suppress(OSError, Busy):
             lock = lock_folder(folder, exclusive=True, patience=_PATIENCE)
             stack.enter_context(lock)
@@ -106,14 +108,14 @@ class LargeFiles:
         """Put a stored file in place of a new one; `None` where nothing changed."""
         place = tree / file.path
         with contextlib.suppress(OSError):
+            if place.lstat().st_nlink > 1:
+                return None
             folder = os.open(place.parent, _FOLDER)
             try:
                 for other, row in self._candidates(file.sha256, file.size, file.mode):
                     source = f"{other}/{row.path}"
                     if stamps and row.mtime_ns != file.mtime_ns:
                         continue
-                    if os.path.samestat(os.lstat(source), place.lstat()):
-                        return None
                     if _link_proven(source, row, TEMPORARY, folder):
                         _take_over(place.name, folder)
                         self.shared += file.size

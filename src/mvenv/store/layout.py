@@ -56,6 +56,8 @@ FOLDERS = (
     "locks",
 )
 """All folders of a store."""
+_WHEN_NEEDED = frozenset({"large"})
+"""Those that stores of older versions do not have, and who only reads cannot make."""
 _CACHEDIR_TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This folder is a store of mvenv: backup tools may leave it out.
 # See https://bford.info/cachedir/
@@ -213,7 +215,7 @@ def _is_complete(root: StrPath) -> bool:
     # One look is enough on every later run. All but `wheels/` and `envs/` may be
     # deleted by whoever wants room, and those too are only made anew.
     try:
-        return {"FORMAT", *FOLDERS} <= set(os.listdir(root))
+        return {"FORMAT", *FOLDERS} - _WHEN_NEEDED <= set(os.listdir(root))
     except (FileNotFoundError, NotADirectoryError):
         return False
 
