@@ -64,7 +64,7 @@ DOORS: dict[str, frozenset[str]] = {
     "packaging": frozenset(
         {"lockfiles", "selection", "interpreters", "fetch", "wheels", "ensure"}
     ),
-    "platformdirs": frozenset({"surroundings"}),
+    "platformdirs": frozenset({"paths"}),
     "python_discovery": frozenset({"interpreters"}),
     "reflink": frozenset({"link"}),
     "rich": frozenset({"cli"}),

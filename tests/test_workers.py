@@ -202,3 +202,18 @@ def test_no_part_and_one_part() -> None:
     assert at_once(lambda part: part, list[int]()) == []
     assert at_once(lambda part: part, [1]) == [1]
     assert processors() >= 1
+
+
+@TWO
+def test_a_guest_forks_nothing() -> None:
+    program = """
+from mvenv.workers import detach, one_process
+with one_process():
+    with one_process():
+        pass
+    found = at_once(lambda part: os.getpid() == here, [1, 2])
+    print(found, processors(), detach(lambda: None, keep=2))
+print(processors())
+"""
+
+    assert outcome(program) == "[True, True] 1 False\n2"

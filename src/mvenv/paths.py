@@ -7,12 +7,15 @@ the warm path has its paths as text (``*_text``), and gives others a `Path` of i
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     StrPath = str | os.PathLike[str]
 
-__all__ = ["StrPath", "absolute", "parent_of", "read_bytes"]
+__all__ = ["StrPath", "absolute", "data_folder", "parent_of", "read_bytes"]
 
 
 def absolute(path: StrPath) -> str:
@@ -36,3 +39,17 @@ def read_bytes(path: StrPath) -> bytes:
     """Return what a file holds."""
     with open(path, "rb", buffering=0) as stream:
         return stream.readall()
+
+
+def data_folder(environ: Mapping[str, str]) -> str:
+    """Return the platform's folder for what mvenv keeps: where the store is.
+
+    What `platformdirs` says, without its import where that is plain.
+    """
+    home = environ.get("HOME", "")
+    if sys.platform == "linux" and home.startswith("/"):
+        if not environ.get("XDG_DATA_HOME"):
+            return f"{home.rstrip('/')}/.local/share/mvenv"
+    import platformdirs
+
+    return platformdirs.user_data_dir("mvenv", appauthor=False)

@@ -7,12 +7,11 @@ doors for other programs. Options of commands are declared in `mvenv.cli`.
 from __future__ import annotations
 
 import os
-import sys
 
 from mvenv.env.compiled import Bytecode
 from mvenv.errors import StoreError, UsageError
 from mvenv.link.modes import LinkPolicy
-from mvenv.paths import absolute
+from mvenv.paths import absolute, data_folder
 from mvenv.values import dataclass, replace
 
 TYPE_CHECKING = False
@@ -96,7 +95,7 @@ def store_at(folder: StrPath | None, environ: Mapping[str, str]) -> str:
 
     `StoreError` where there is no home folder to have it in.
     """
-    text = _data_folder(environ) if folder is None else os.fspath(folder)
+    text = data_folder(environ) if folder is None else os.fspath(folder)
     if not text.startswith("~"):
         return absolute(text)
     from pathlib import Path
@@ -108,17 +107,6 @@ def store_at(folder: StrPath | None, environ: Mapping[str, str]) -> str:
             "there is no home folder to have the store in",
             hint="name a folder with `--store` or MVENV_STORE",
         ) from error
-
-
-def _data_folder(environ: Mapping[str, str]) -> str:
-    """Return what `platformdirs` says, without its import where that is plain."""
-    home = environ.get("HOME", "")
-    if sys.platform == "linux" and home.startswith("/"):
-        if not environ.get("XDG_DATA_HOME"):
-            return f"{home.rstrip('/')}/.local/share/mvenv"
-    import platformdirs
-
-    return platformdirs.user_data_dir("mvenv", appauthor=False)
 
 
 def fetch_from(environ: Mapping[str, str], asked: Mapping[str, Any]) -> FetchSettings:

@@ -27,7 +27,15 @@ else:
     # `signal` makes enums of all that is in this, which takes a while.
     import _signal as signal
 
-__all__ = ["Beside", "at_once", "detach", "end_with", "no_signals", "processors"]
+__all__ = [
+    "Beside",
+    "at_once",
+    "detach",
+    "end_with",
+    "no_signals",
+    "one_process",
+    "processors",
+]
 
 _CHUNK = 1 << 20
 
@@ -49,7 +57,25 @@ def processors() -> int:
 def _may_fork() -> bool:
     threading = sys.modules.get("threading")
     threads = threading.active_count() if threading else 1
-    return sys.platform.startswith("linux") and threads == 1
+    return sys.platform.startswith("linux") and threads == 1 and not _GUESTS
+
+
+@contextlib.contextmanager
+def one_process() -> Iterator[None]:
+    """Fork nothing meanwhile: for work inside of a program that is not ours.
+
+    It may have threads that Python knows nothing of, handlers of its own, and a word
+    for each child that ends.
+    """
+    _GUESTS.append(None)
+    try:
+        yield
+    finally:
+        _GUESTS.pop()
+
+
+_GUESTS: list[None] = []
+"""One for each thread that is such a guest."""
 
 
 def at_once(

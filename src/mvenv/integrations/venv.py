@@ -19,6 +19,7 @@ from mvenv.dropin.request import VenvRequest
 from mvenv.errors import MvenvError, SystemFault
 from mvenv.progress import Silent
 from mvenv.surroundings import Surroundings
+from mvenv.workers import one_process
 
 __all__ = ["EnvBuilder", "create"]
 
@@ -59,7 +60,8 @@ class EnvBuilder(venv.EnvBuilder):
             self._make_known(os.path.abspath(os.fsdecode(env_dir)))
             return
         try:
-            make_venv(self._request(env_dir), Silent())
+            with one_process():
+                make_venv(self._request(env_dir), Silent())
         except SystemFault as error:
             raise OSError(error.message) from error
         except MvenvError as error:
