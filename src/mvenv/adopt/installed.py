@@ -67,6 +67,9 @@ class Installation:
         folder, _, name = path.rpartition("/")
         if name.endswith(".pyc") and folder.endswith("__pycache__"):
             return True
+        # An empty file that virtualenv puts beside each distribution that it seeds.
+        if path == f"{self.dist_info.removesuffix('.dist-info')}.virtualenv":
+            return True
         return folder == self.dist_info and (name in _WRITTEN or name.startswith("uv_"))
 
 

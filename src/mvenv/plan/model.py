@@ -81,7 +81,11 @@ class Provided:
     shared: bool = True
     """Its files may be hard links; never for local folders."""
     lifted: tuple[LiftedFile, ...] = ()
-    """In place of a wheel: the files of an editable install."""
+    """Files besides a wheel's; all of them, of an editable install."""
+    installer: str = "mvenv"
+    """Who says to have installed it (PEP 376)."""
+    requested: bool = True
+    """Somebody asked for it, and not another distribution or a tool (PEP 376)."""
 
 
 class PlannedRecord(NamedTuple):

@@ -159,7 +159,9 @@ def _claims_of(owner: int, one: Provided, scheme: Scheme, site: str) -> list[_Cl
     claims += [_file_claim(owner, PlannedFile(*lifted)) for lifted in one.lifted]
     claims += [_script_claim(owner, script) for script in one.scripts]
     folder = f"{site}/{one.dist_info}"
-    written = {"INSTALLER": b"mvenv\n", "REQUESTED": b""}
+    written = {"INSTALLER": f"{one.installer}\n".encode()}
+    if one.requested:
+        written["REQUESTED"] = b""
     if one.direct_url is not None:
         written["direct_url.json"] = one.direct_url
     claims += [
