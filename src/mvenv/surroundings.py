@@ -41,6 +41,8 @@ class Surroundings:
     store: str
     policy: LinkPolicy
     bytecode: Bytecode
+    seal: bool
+    """Keep stored files read-only."""
     python: str | None
     bundled_seeds: bool
     """pip is to be the one that came with the interpreter."""
@@ -65,12 +67,13 @@ class Surroundings:
             raise UsageError(
                 f"MVENV_SEED_FROM is `{seeds}`", hint=f"use one of {', '.join(_SEEDS)}"
             )
-        if environ.get("MVENV_NO_BYTECODE") not in {None, "", "0"}:
+        if _is_set(environ, "MVENV_NO_BYTECODE"):
             bytecode = Bytecode.NONE.value
         return cls(
             store=store_at(environ.get("MVENV_STORE") or None, environ),
             policy=MODES[mode],
             bytecode=Bytecode(bytecode),
+            seal=not _is_set(environ, "MVENV_NO_SEAL"),
             bundled_seeds=seeds == _SEEDS[1],
             python=environ.get("MVENV_PYTHON") or None,
             fetch=fetch_from(
@@ -79,11 +82,16 @@ class Surroundings:
                     "index_url": environ.get("MVENV_INDEX_URL"),
                     "extra_index_url": _words(environ, "MVENV_EXTRA_INDEX_URL"),
                     "find_links": _words(environ, "MVENV_FIND_LINKS"),
-                    "offline": environ.get("MVENV_OFFLINE") not in {None, "", "0"},
+                    "offline": _is_set(environ, "MVENV_OFFLINE"),
                 },
             ),
             environ=dict(environ),
         )
+
+
+def _is_set(environ: Mapping[str, str], name: str) -> bool:
+    """Return whether a flag is on, in the words that options take, too."""
+    return environ.get(name, "").lower() in {"1", "true", "t", "yes", "y", "on"}
 
 
 def _words(environ: Mapping[str, str], name: str) -> tuple[str, ...]:

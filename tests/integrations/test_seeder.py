@@ -268,7 +268,7 @@ def test_what_was_changed_in_the_store_is_not_seeded(
 
 def test_adopt_knows_what_was_seeded(virtualenv: Virtualenv, tmp_path: Path) -> None:
     made = virtualenv.make(tmp_path / "env")
-    words = ["-m", "mvenv", "adopt", "--json", made.path]
+    words = ["-m", "mvenv", "adopt", "--json", str(made.path)]
 
     done = virtualenv.python(*words, variables=virtualenv.environ(None))
 

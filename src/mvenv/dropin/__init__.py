@@ -73,7 +73,7 @@ def _create_request(request: VenvRequest) -> CreateRequest:
         copies=request.copies,
         scm_ignore=request.scm_ignore,
         store=said.store,
-        seal=True,
+        seal=said.seal,
         fetch=said.fetch,
         environ=said.environ,
     )

@@ -124,7 +124,7 @@ def make_known(folder: Path, said: Surroundings, reporter: Reporter) -> None:
         folder=folder,
         policy=said.policy,
         store=Path(said.store),
-        seal=True,
+        seal=said.seal,
         dry_run=False,
     )
     with contextlib.suppress(LinkError):

@@ -7,14 +7,11 @@ import os
 
 from mvenv.apply.filling import fill
 from mvenv.env.bare import BareEnvironment
-from mvenv.env.compiled import Bytecode
 from mvenv.errors import SystemFault, UsageError
 from mvenv.integrations.moving import move_in, remove_installed
 from mvenv.integrations.seeds import SeedPlans, read_seeds
 from mvenv.interpreters import inspect_interpreter
-from mvenv.link.modes import LinkPolicy
 from mvenv.link.probe import probe
-from mvenv.paths import absolute, data_folder
 from mvenv.progress import Silent
 from mvenv.scratch import ScratchFolder, sweep_scratch
 from mvenv.store.attempts import until_sound
@@ -22,6 +19,7 @@ from mvenv.store.entries import WheelStore
 from mvenv.store.layout import open_layout
 from mvenv.store.locking import using
 from mvenv.store.runs import RunFolder
+from mvenv.surroundings import Surroundings
 from mvenv.target import Scheme, Target
 from mvenv.values import dataclass, replace
 from mvenv.workers import one_process
@@ -72,44 +70,13 @@ class Seeding:
         return below
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Settings:
-    """What the variables of ``mvenv create`` say."""
-
-    store: str
-    policy: LinkPolicy
-    seal: bool
-    bytecode: Bytecode
-
-    @classmethod
-    def of(cls, environ: Mapping[str, str]) -> _Settings:
-        given = environ.get("MVENV_STORE")
-        mode = (environ.get("MVENV_LINK_MODE") or LinkPolicy.AUTO.value).lower()
-        bytecode = (environ.get("MVENV_BYTECODE") or Bytecode.EAGER.value).lower()
-        if _is_set(environ, "MVENV_NO_BYTECODE"):
-            bytecode = Bytecode.NONE.value
-        try:
-            return cls(
-                store=absolute(os.path.expanduser(given or data_folder(environ))),
-                policy=LinkPolicy("reflink" if mode == "clone" else mode),
-                seal=not _is_set(environ, "MVENV_NO_SEAL"),
-                bytecode=Bytecode(bytecode),
-            )
-        except ValueError as error:
-            raise UsageError(f"a variable MVENV_… is not understood: {error}") from None
-
-
-def _is_set(environ: Mapping[str, str], name: str) -> bool:
-    return environ.get(name, "").lower() in {"1", "true", "t", "yes", "y", "on"}
-
-
 def seed(seeding: Seeding, environ: Mapping[str, str]) -> str:
     """Put seed packages into an environment; return in words how.
 
     Any error leaves the environment for another seeder to go on with: what is there is
     whole files, and no file that another installer would write through.
     """
-    settings = _Settings.of(environ)
+    settings = Surroundings.of(environ)
     layout = open_layout(settings.store)
     target = inspect_interpreter(seeding.interpreter, memory=layout.interpreters_text)
     target = replace(target, scheme=seeding.scheme(target))
@@ -145,7 +112,7 @@ def seed(seeding: Seeding, environ: Mapping[str, str]) -> str:
 def _place(
     recipe: Recipe,
     seeding: Seeding,
-    settings: _Settings,
+    settings: Surroundings,
     store: WheelStore,
     run: RunFolder,
 ) -> str:
