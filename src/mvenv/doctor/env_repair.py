@@ -11,7 +11,7 @@ from pathlib import Path
 from mvenv.diagnose.model import Expected, Finding, Kind
 from mvenv.diagnose.users import Place
 from mvenv.doctor.means import Means, Unhealable
-from mvenv.doctor.steps import Repair, Step
+from mvenv.doctor.steps import Repair, Step, put_of
 from mvenv.doctor.written_repair import (
     Ward,
     keep_present,
@@ -114,15 +114,7 @@ def _put(expected: Expected, good: Path, ward: Ward, means: Means) -> Put:
         and good == stored
         and _has_stamp(good, expected)
     )
-    return Put(
-        path=expected.path,
-        sha256=expected.sha256,
-        size=expected.size,
-        mode=expected.mode,
-        mtime_ns=expected.mtime_ns,
-        source=str(good),
-        link=link,
-    )
+    return put_of(expected, good)._replace(link=link)
 
 
 def _has_stamp(path: Path, expected: Expected) -> bool:

@@ -11,10 +11,10 @@ from mvenv.apply.rebuild import Rebuilt
 from mvenv.diagnose.model import Expected, Finding
 from mvenv.diagnose.users import Users
 from mvenv.doctor.sources import Sources
-from mvenv.doctor.steps import Root
+from mvenv.doctor.steps import Root, put_of
 from mvenv.env.receipt import FOLDER
 from mvenv.link.modes import LinkMode
-from mvenv.plan.changes import Change, Put, Seal
+from mvenv.plan.changes import Change, Seal
 from mvenv.store.entries import WheelStore
 from mvenv.store.inodes import is_contested
 from mvenv.store.layout import StoreKey, StoreLayout
@@ -97,14 +97,7 @@ class Means:
         """
         seal = (expected.mode, expected.mtime_ns)
         if is_contested(self.layout, place, expected.sha256, expected.size, seal):
-            return Put(
-                path=expected.path,
-                sha256=expected.sha256,
-                size=expected.size,
-                mode=expected.mode,
-                mtime_ns=expected.mtime_ns,
-                source=str(place),
-            )
+            return put_of(expected, place)
         return Seal(expected.path, *seal)
 
     def source_for(self, expected: Expected, finding: Finding) -> Path:

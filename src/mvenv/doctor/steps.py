@@ -35,8 +35,21 @@ __all__ = [
     "is_right_by_now",
     "is_sealed_as",
     "new_rescue",
+    "put_of",
     "reason_of",
 ]
+
+
+def put_of(expected: Expected, source: Path) -> Put:
+    """Return what puts a file with the right bytes, ``source``, where it belongs."""
+    return Put(
+        path=expected.path,
+        sha256=expected.sha256,
+        size=expected.size,
+        mode=expected.mode,
+        mtime_ns=expected.mtime_ns,
+        source=str(source),
+    )
 
 
 class Root(NamedTuple):

@@ -14,7 +14,7 @@ from mvenv.diagnose.users import Place
 from mvenv.doctor.comparing import is_worthless
 from mvenv.doctor.entry_repair import rebuild_entry, restore_manifest
 from mvenv.doctor.means import Means, Unhealable
-from mvenv.doctor.steps import Repair, Root, Step, is_sealed_as
+from mvenv.doctor.steps import Repair, Root, Step, is_sealed_as, put_of
 from mvenv.env.receipt import PLAN
 from mvenv.hashes import digest_bytes, digest_file
 from mvenv.plan.changes import MakeFolder, Put, Remove, Rescue, SetAside
@@ -82,13 +82,13 @@ def _mend_file(finding: Finding, expected: Expected, means: Means) -> Repair:
         source = _fresh(means, expected)
         name = source.name
         scratch = means.scratch()
-        made = _put(expected, good)._replace(path=name)
+        made = put_of(expected, good)._replace(path=name)
         steps.append(Step(scratch, made))
         linkable = True
     steps += [
         Step(
             means.environment(place.environment),
-            _put(expected, source)._replace(path=place.path, link=linkable),
+            put_of(expected, source)._replace(path=place.path, link=linkable),
         )
         for place in sharing
     ]
@@ -96,7 +96,7 @@ def _mend_file(finding: Finding, expected: Expected, means: Means) -> Repair:
         Step(means.tree(name.key), _put_stored(name, source, expected))
         for name in stored
     ]
-    steps.append(Step(root, _put(expected, source)._replace(link=linkable)))
+    steps.append(Step(root, put_of(expected, source)._replace(link=linkable)))
     others = dict.fromkeys(place.environment for place in sharing)
     return Repair(
         finding=finding,
@@ -122,17 +122,6 @@ def replace_path(expected: Expected, path: str) -> Expected:
     return expected._replace(path=path)
 
 
-def _put(expected: Expected, source: Path) -> Put:
-    return Put(
-        path=expected.path,
-        sha256=expected.sha256,
-        size=expected.size,
-        mode=expected.mode,
-        mtime_ns=expected.mtime_ns,
-        source=str(source),
-    )
-
-
 def _expected(name: StoredName, expected: Expected) -> Expected:
     """Return what a file must be under the name that it has in another wheel."""
     return expected._replace(
@@ -144,7 +133,7 @@ def _put_stored(name: StoredName, source: Path, expected: Expected) -> Put:
     own = _expected(name, expected)
     seal = (own.mode, own.mtime_ns)
     linkable = seal == (expected.mode, expected.mtime_ns)
-    return _put(own, source)._replace(link=linkable)
+    return put_of(own, source)._replace(link=linkable)
 
 
 def _fresh(means: Means, expected: Expected) -> Path:
