@@ -17,6 +17,7 @@ INDEX = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple")
 PROJECT = f"""
 [project]
 name = "thing"
+description = "A thing."
 version = "1.0"
 requires-python = ">=3.11"
 dependencies = ["iniconfig"]
