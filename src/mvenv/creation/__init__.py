@@ -56,7 +56,7 @@ def create(request: CreateRequest, reporter: Reporter) -> Created:
     environment known.
     """
     started = time.monotonic()
-    state = observe(request.folder)
+    state = observe(request.folder, keep=request.keep)
     check_free(state, clear=request.clear)
     check_path(state.path_text)
     check_apart(state, request.store)

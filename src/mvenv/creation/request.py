@@ -54,6 +54,8 @@ class CreateRequest:
     """Copy the interpreter in place of linking to it."""
     scm_ignore: bool = True
     """With the ``.gitignore`` that newer versions of `venv` write."""
+    keep: tuple[str, ...] = ()
+    """Names at the top of the folder that are somebody else's: they stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,11 +56,12 @@ class _InPlace:
         self.folder = state.place
         self.folder_text = state.place_text
         self._clear = clear
+        self._kept = state.kept
 
     def commit(self, planned: Callable[[], frozenset[str]]) -> None:
         """Take away what does not belong, then the mark that says unfinished."""
         if self._clear:
-            _remove_others(self.folder, planned())
+            _remove_others(self.folder, planned(), self._kept)
         (self.folder / BUILDING).unlink()
 
 
@@ -121,7 +122,7 @@ def _claim(
         # Somebody finished, and took it away, between the opening and the lock.
         raise made_meanwhile(state.path)
     started = stream.read().decode(errors="replace").strip()
-    if not started and not clear and not _is_bare(state.place):
+    if not started and not clear and not _is_bare(state):
         # The mark is new, and somebody finished since the folder was observed.
         mark.unlink()
         raise made_meanwhile(state.path)
@@ -136,8 +137,8 @@ def _claim(
     os.fsync(stream.fileno())
 
 
-def _is_bare(folder: Path) -> bool:
-    return set(os.listdir(folder)) <= {FOLDER, "lost+found"}
+def _is_bare(state: EnvironmentState) -> bool:
+    return set(os.listdir(state.place)) <= {FOLDER, "lost+found", *state.kept}
 
 
 def _is_there(stream: FileIO, path: Path) -> bool:
@@ -157,8 +158,8 @@ def _fail(error: OSError) -> None:
     raise error
 
 
-def _remove_others(root: Path, planned: frozenset[str]) -> None:
-    keep = {FOLDER, "lost+found"}
+def _remove_others(root: Path, planned: frozenset[str], kept: tuple[str, ...]) -> None:
+    keep = {FOLDER, "lost+found", *kept}
     # What cannot be looked into must not be taken for removed.
     for folder, names, files in os.walk(root, topdown=False, onerror=_fail):
         below = os.path.relpath(folder, root)

@@ -141,7 +141,7 @@ def _make_parents(parent: str) -> list[str]:
 def _make_holder(state: EnvironmentState) -> Holder | None:
     """Return a holder, or `None` where the environment must be filled in place."""
     present = state.standing is not Standing.ABSENT
-    replaces = state.standing in {Standing.ENVIRONMENT, Standing.HALF_BUILT}
+    replaces = _is_taken(state)
     try:
         holder = Holder(parent_of(state.place_text))
         try:
@@ -183,7 +183,7 @@ class _Beside:
         del planned
         place = self._state.place_text
         try:
-            if self._state.standing in {Standing.ENVIRONMENT, Standing.HALF_BUILT}:
+            if _is_taken(self._state):
                 self._replace(place)
             else:
                 os.rename(self.folder_text, place)
@@ -202,15 +202,36 @@ class _Beside:
         with begun_by_nobody(self._state):
             if not self._is_what_was_seen(place):
                 raise made_meanwhile(place)
+            self._carry_files(place)
             exchange(self.folder_text, place)
             if not self._is_what_was_seen(self.folder_text):
                 exchange(self.folder_text, place)
                 raise made_meanwhile(place)
+            self._carry_folders(place)
             self.replaced = True
+
+    def _carry_files(self, place: str) -> None:
+        """Link what stays into the new folder: whoever holds a lock goes on so."""
+        for name in self._state.kept:
+            source = f"{place}/{name}"
+            if os.path.islink(source) or not os.path.isdir(source):
+                os.link(source, f"{self.folder_text}/{name}", follow_symlinks=False)
+
+    def _carry_folders(self, place: str) -> None:
+        for name in self._state.kept:
+            source = f"{self.folder_text}/{name}"
+            if os.path.isdir(source) and not os.path.islink(source):
+                os.rename(source, f"{place}/{name}")
 
     def _is_what_was_seen(self, folder: str) -> bool:
         seen = os.lstat(folder)
         return (seen.st_dev, seen.st_ino) == self._state.identity
+
+
+def _is_taken(state: EnvironmentState) -> bool:
+    """Return whether names are there that a rename cannot take away."""
+    unmade = {Standing.ABSENT, Standing.EMPTY, Standing.FOREIGN}
+    return bool(state.kept) or state.standing not in unmade
 
 
 def exchange(one: StrPath, other: StrPath) -> None:

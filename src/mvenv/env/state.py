@@ -52,6 +52,8 @@ class EnvironmentState:
     """``path`` was a file that names this folder (PEP 832)."""
     identity: tuple[int, int] | None
     """Device and inode of what was seen: a name can mean another folder later."""
+    kept: tuple[str, ...] = ()
+    """Names at the top of the folder that are somebody else's, and stay."""
 
     @property
     def path(self) -> Path:
@@ -68,11 +70,12 @@ class EnvironmentState:
         return Path(self.place_text)
 
 
-def observe(folder: StrPath) -> EnvironmentState:
+def observe(folder: StrPath, *, keep: tuple[str, ...] = ()) -> EnvironmentState:
     """Look at ``folder`` and return what is there; touches nothing.
 
-    `EnvironmentExists` where a file is in the way, `SystemFault` where the folder
-    cannot be read.
+    ``keep`` are names that another program has in it, as tox has: they count for
+    nothing. `EnvironmentExists` where a file is in the way, `SystemFault` where the
+    folder cannot be read.
     """
     path = os.path.abspath(folder)
     try:
@@ -80,14 +83,15 @@ def observe(folder: StrPath) -> EnvironmentState:
         redirected = named and os.path.isfile(path)
         if redirected:
             path = _follow_redirect(path)
-        return _observe(path, redirected=redirected)
+        return _observe(path, redirected=redirected, keep=keep)
     except OSError as error:
         raise SystemFault.from_os_error(error, "cannot look at the folder") from error
 
 
-def _observe(path: str, *, redirected: bool) -> EnvironmentState:
+def _observe(path: str, *, redirected: bool, keep: tuple[str, ...]) -> EnvironmentState:
     place = os.path.realpath(path) if os.path.islink(path) else path
     identity = None
+    kept: tuple[str, ...] = ()
     try:
         seen = os.lstat(place)
     except FileNotFoundError:
@@ -103,7 +107,9 @@ def _observe(path: str, *, redirected: bool) -> EnvironmentState:
                 f"`{path}` is not a folder", hint="move it away, or choose another name"
             )
         identity = (seen.st_dev, seen.st_ino)
-        standing = _standing(place)
+        names = os.listdir(place)
+        kept = tuple(name for name in keep if name in names)
+        standing = _standing(place, names, kept)
     return EnvironmentState(
         path_text=path,
         place_text=place,
@@ -112,12 +118,13 @@ def _observe(path: str, *, redirected: bool) -> EnvironmentState:
         receipt=read_receipt(place) if standing is Standing.ENVIRONMENT else None,
         redirected=redirected,
         identity=identity,
+        kept=kept,
     )
 
 
-def _standing(place: str) -> Standing:
+def _standing(place: str, present: list[str], kept: tuple[str, ...]) -> Standing:
     # A new ext4 file system comes with lost+found.
-    names = set(os.listdir(place)) - {"lost+found"}
+    names = set(present) - {"lost+found", *kept}
     if not names:
         return Standing.EMPTY
     if names == {FOLDER} and set(os.listdir(os.path.join(place, FOLDER))) <= {_MARK}:
