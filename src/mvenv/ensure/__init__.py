@@ -26,6 +26,7 @@ from mvenv.selection.model import (
     IndexChoice,
     Selection,
     VcsChoice,
+    WheelChoice,
 )
 from mvenv.store.entries import StaleWheels, StoredWheel, WheelStore
 from mvenv.store.layout import store_key
@@ -239,7 +240,7 @@ class _Ensuring:
             self._result.built += 1
             return self._builder.editable(one, source)
         path, sha256 = self._builder.build_source(one)
-        self._result.built += 1
+        self._result.built += not isinstance(source, WheelChoice)
         if isinstance(source, VcsChoice):
             stored = self._ingest(path, sha256)
             self._builder.remember(one, sha256)

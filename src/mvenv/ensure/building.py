@@ -35,6 +35,7 @@ from mvenv.selection.model import (
     FileChoice,
     IndexChoice,
     VcsChoice,
+    WheelChoice,
 )
 from mvenv.store.layout import StoreLayout
 from mvenv.store.runs import RunFolder
@@ -87,6 +88,8 @@ class Builder:
             return self._build(requirement, source.subdirectory)
         if isinstance(source, DirectoryChoice):
             return self._build(source.path, None)
+        if isinstance(source, WheelChoice):
+            return source.path, sha256_file(source.path)
         raise AssertionError(f"`{one.name}` is fetched, not built from its source")
 
     def _build(self, source: Path | str, subdirectory: str | None) -> tuple[Path, str]:
@@ -235,4 +238,7 @@ def direct_url(source: object) -> bytes | None:
         )
     if isinstance(source, DirectoryChoice):
         return directory_direct_url(source.path, editable=source.editable)
+    if isinstance(source, WheelChoice):
+        hashes = (("sha256", sha256_file(source.path)),)
+        return archive_direct_url(source.path.as_uri(), hashes)
     return None

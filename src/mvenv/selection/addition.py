@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from mvenv.hashes import sha256_file
-from mvenv.selection.model import Chosen, FileChoice, IndexChoice, Selection
+from mvenv.selection.model import (
+    Chosen,
+    FileChoice,
+    IndexChoice,
+    Selection,
+    WheelChoice,
+)
 
-__all__ = ["with_wheel"]
+__all__ = ["with_own_wheel", "with_wheel"]
 
 
 def with_wheel(selection: Selection, name: str, wheel: Path) -> Selection:
@@ -32,3 +38,12 @@ def with_wheel(selection: Selection, name: str, wheel: Path) -> Selection:
     )
     added = Chosen(name=normalized, version=None, source=source)
     return replace(selection, distributions=(added, *selection.distributions))
+
+
+def with_own_wheel(selection: Selection, wheel: Path) -> Selection:
+    """Return ``selection`` with a project's wheel last, in place of its namesake."""
+    name, version, _, _ = parse_wheel_filename(wheel.name)
+    others = tuple(one for one in selection.distributions if one.name != name)
+    source = WheelChoice(path=wheel.absolute())
+    added = Chosen(name=name, version=str(version), source=source)
+    return replace(selection, distributions=(*others, added))

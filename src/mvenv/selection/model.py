@@ -18,6 +18,7 @@ __all__ = [
     "IndexChoice",
     "Selection",
     "VcsChoice",
+    "WheelChoice",
 ]
 
 
@@ -92,12 +93,20 @@ class DirectoryChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WheelChoice:
+    """A wheel of a project that is being worked on: nobody else will want it."""
+
+    path: Path
+    """Absolute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
     """One distribution to install."""
 
     name: NormalizedName
     version: str | None
-    source: IndexChoice | ArchiveChoice | VcsChoice | DirectoryChoice
+    source: IndexChoice | ArchiveChoice | VcsChoice | DirectoryChoice | WheelChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ from mvenv.plan.record import seal_plan
 from mvenv.plan.wanted import WantedFile
 from mvenv.progress import Reporter
 from mvenv.selection import GroupOptions, Selection, select
-from mvenv.selection.addition import with_wheel
+from mvenv.selection.addition import with_own_wheel, with_wheel
 from mvenv.store.attempts import until_sound
 from mvenv.store.durability import flush_file_system
 from mvenv.store.entries import WheelStore
@@ -73,6 +73,9 @@ class SyncRequest:
     seal: bool
     fetch: FetchSettings
     environ: Mapping[str, str]
+    wheels: tuple[Path, ...] = ()
+    """Of projects that are being worked on: installed beside what is locked, and
+    shared with nobody."""
 
 
 def sync(request: SyncRequest, reporter: Reporter) -> Synced:
@@ -94,6 +97,8 @@ def sync(request: SyncRequest, reporter: Reporter) -> Synced:
         reporter.warn(warning)
     if receipt.asked.seed:
         selection = with_wheel(selection, "pip", seed_wheel(target, "pip"))
+    for wheel in request.wheels:
+        selection = with_own_wheel(selection, wheel)
     syncing = _Syncing(
         request=request,
         reporter=reporter,
