@@ -26,7 +26,7 @@ SOURCES = Path(__file__).parents[1] / "src"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli", "integrations"}),
-    frozenset({"dropin", "selftest"}),
+    frozenset({"dropin", "installing", "selftest"}),
     frozenset({"surroundings"}),
     frozenset(
         {

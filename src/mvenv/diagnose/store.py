@@ -182,7 +182,7 @@ def _leftovers(layout: StoreLayout) -> Iterator[Finding]:
         before = layout.tmp.stat().st_mtime_ns - _HOUR
     except OSError:
         return
-    for folder in ("", "envs", "builds", "interpreters", "large", "plans", "ready"):
+    for folder in ("", "envs", "plans", *_QUICK):
         for name in _listed(layout.root / folder):
             path = f"{folder}/{name}" if folder else name
             if _TEMPORARY.fullmatch(name) and _changed_before(
@@ -211,7 +211,7 @@ def _damaged_records(layout: StoreLayout, *, thorough: bool) -> Iterator[Finding
 
 
 def _damaged_answers(layout: StoreLayout) -> Iterator[Finding]:
-    """Look at what is only there to be quick: it can be found out again."""
+    """Look at what is only there to be quick."""
     for name in _listed(layout.plans):
         content = _read(layout.plans / name)
         if name.startswith(".") or content is None:
@@ -219,7 +219,7 @@ def _damaged_answers(layout: StoreLayout) -> Iterator[Finding]:
         if digest_bytes(content).sha256 != name:
             detail = "is damaged: environments have their own"
             yield _finding(layout, "F47", f"plans/{name}", detail)
-    for folder in ("interpreters", "builds", "large", "ready"):
+    for folder in _QUICK:
         for name in _listed(layout.root / folder):
             path = layout.root / folder / name
             if not name.startswith(".") and path.is_file():
@@ -237,6 +237,10 @@ def _is_sound(content: bytes) -> bool:
     header, newline, payload = content.partition(b"\n")
     words = header.split(b" ")
     return bool(newline) and words[-1] == quick_digest(payload).encode()
+
+
+_QUICK = ("builds", "interpreters", "ready", "resolutions")
+"""Records that are only there to be quick: what they say can be found out again."""
 
 
 def _read(path: Path) -> bytes | None:

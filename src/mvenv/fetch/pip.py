@@ -147,10 +147,12 @@ def run_pip(
     doing: str = "building",
     environment: Mapping[str, str],
     broken_off: threading.Event | None = None,
+    start: str | None = None,
 ) -> str:
     """Run pip and return its output; `BuildError` about ``what`` where it fails.
 
     ``pip`` is its wheel file, or a folder with the unpacked wheel, which starts faster.
+    ``start`` is where relative paths begin, if not where this process stands.
     When this is interrupted, or ``broken_off`` is set by another thread, pip and all
     that it started are stopped first.
     """
@@ -160,6 +162,7 @@ def run_pip(
         process = subprocess.Popen(
             command,
             env=dict(environment),
+            cwd=start,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

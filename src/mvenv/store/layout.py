@@ -48,6 +48,7 @@ FOLDERS = (
     "large",
     "plans",
     "ready",
+    "resolutions",
     "interpreters",
     "envs",
     "tmp",
@@ -161,6 +162,11 @@ class StoreLayout:
     def large(self) -> Path:
         """Return the folder that says which entries have which large file."""
         return self.root / "large"
+
+    @property
+    def resolutions(self) -> Path:
+        """Return the folder of what pip has chosen, each for a question."""
+        return self.root / "resolutions"
 
     @property
     def envs(self) -> Path:

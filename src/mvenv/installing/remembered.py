@@ -1,0 +1,119 @@
+"""Resolutions that pip made before, believed for a while.
+
+The same question (requirements, constraints, what is there, interpreter, indexes) has
+the same answer until an index gets something new. So each is kept in the store with the
+time it was made, and whoever asks says how old an answer may be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvenv.hashes import sha256_bytes
+from mvenv.installing.arguments import Arguments, place_words
+from mvenv.records import load_json, store_json
+from mvenv.store.layout import StoreLayout
+from mvenv.target import Target
+
+if TYPE_CHECKING:
+    from mvenv.installing.notes import PackageTable
+    from mvenv.installing.request import InstallRequest
+
+__all__ = ["Remembered", "resolution_key"]
+
+_RECORD = ("resolution", 1)
+_KEPT_SECONDS = 30 * 24 * 3600.0
+_CONFIGURATIONS = (
+    "/etc/pip.conf",
+    "/etc/xdg/pip/pip.conf",
+    "~/.pip/pip.conf",
+    "~/.config/pip/pip.conf",
+    "~/Library/Application Support/pip/pip.conf",
+)
+
+
+class Remembered:
+    """The resolutions in a store that are not older than ``seconds``."""
+
+    def __init__(self, layout: StoreLayout, seconds: float) -> None:
+        self._folder = layout.resolutions
+        self._seconds = seconds
+
+    def recall(self, key: str) -> tuple[PackageTable, ...] | None:
+        """Return the packages to install; `None`: not known, or too long ago."""
+        value = load_json(self._folder / key, *_RECORD)
+        try:
+            age = time.time() - value["made"]
+            packages = tuple(dict(one) for one in value["packages"])
+        except (KeyError, TypeError, ValueError):
+            return None
+        # A clock that was put back proves nothing.
+        return packages if 0 <= age < self._seconds else None
+
+    def keep(self, key: str, packages: Iterable[PackageTable]) -> None:
+        """Put down what pip has chosen now."""
+        if self._seconds > 0:
+            value = {"made": int(time.time()), "packages": list(packages)}
+            with contextlib.suppress(OSError):
+                store_json(self._folder / key, *_RECORD, value)
+                self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete what nobody will believe any more: beside pip it takes no time."""
+        oldest = time.time() - _KEPT_SECONDS
+        for path in self._folder.iterdir():
+            if path.lstat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
+
+
+def resolution_key(
+    arguments: Arguments,
+    present: Iterable[str],
+    target: Target,
+    request: InstallRequest,
+) -> str | None:
+    """Return the name of a question; `None` where its answer can change at any time.
+
+    A digest, so that what is secret in an address stays so.
+    """
+    settings = request.surroundings.fetch
+    if arguments.words is None:
+        return None
+    places = [place_words(one, request.start) for one in settings.find_links]
+    words = (
+        "mvenv resolution 1",
+        *arguments.words,
+        "present",
+        *present,
+        repr(target),
+        settings.index_url,
+        *settings.extra_index_urls,
+        repr(settings.offline),
+        *(word for words in places for word in words),
+        *(f"{k}={v}" for k, v in sorted(_options(request.environ).items())),
+        *_configurations(request.environ),
+    )
+    told = "\n".join(f"{len(word)} {word}" for word in words)
+    return sha256_bytes(told.encode("utf-8", "surrogateescape"))
+
+
+def _options(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name.startswith("PIP_")}
+
+
+def _configurations(environ: Mapping[str, str]) -> list[str]:
+    """Return what pip's own configuration files say."""
+    home = environ.get("HOME", "")
+    named = [environ.get("PIP_CONFIG_FILE", ""), *_CONFIGURATIONS]
+    said = []
+    for name in named:
+        path = Path(home + name[1:] if name.startswith("~") else name)
+        with contextlib.suppress(OSError):
+            if name and not os.path.isdir(path):
+                said.append(path.read_text(encoding="utf-8", errors="replace"))
+    return said

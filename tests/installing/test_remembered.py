@@ -1,0 +1,65 @@
+"""How long what pip has chosen is believed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from mvenv.installing.remembered import Remembered
+from mvenv.store.layout import StoreLayout, open_layout
+
+PACKAGES = ({"name": "one", "version": "1.0"},)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> StoreLayout:
+    """Return a new store."""
+    return open_layout(tmp_path / "store")
+
+
+def test_only_what_is_young_enough(
+    layout: StoreLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing from the future: a clock was put back."""
+    now = int(time.time())
+    monkeypatch.setattr(time, "time", lambda: now)
+    memory = Remembered(layout, 100)
+    memory.keep("key", PACKAGES)
+
+    assert memory.recall("key") == PACKAGES
+    assert memory.recall("other") is None
+    assert Remembered(layout, 0).recall("key") is None
+    monkeypatch.setattr(time, "time", lambda: now + 101)
+    assert memory.recall("key") is None
+    monkeypatch.setattr(time, "time", lambda: now - 1)
+    assert memory.recall("key") is None
+
+
+def test_what_was_changed_is_not_believed(layout: StoreLayout) -> None:
+    memory = Remembered(layout, 100)
+    memory.keep("key", PACKAGES)
+    record = layout.resolutions / "key"
+    record.write_bytes(record.read_bytes().replace(b"1.0", b"6.6"))
+
+    assert memory.recall("key") is None
+
+
+def test_nothing_is_kept_that_will_never_be_believed(layout: StoreLayout) -> None:
+    Remembered(layout, 0).keep("key", PACKAGES)
+
+    assert not [*layout.resolutions.iterdir()]
+
+
+def test_what_is_old_is_deleted(
+    layout: StoreLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Remembered(layout, 100)
+    memory.keep("old", PACKAGES)
+    later = time.time() + 40 * 24 * 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    # Its file has the time that the disk knows.
+    memory.keep("new", PACKAGES)
+
+    assert not (layout.resolutions / "old").exists()
