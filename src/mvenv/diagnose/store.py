@@ -239,7 +239,7 @@ def _is_sound(content: bytes) -> bool:
     return bool(newline) and words[-1] == quick_digest(payload).encode()
 
 
-_QUICK = ("builds", "interpreters", "ready", "resolutions")
+_QUICK = ("builds", "interpreters", "large", "ready", "resolutions")
 """Records that are only there to be quick: what they say can be found out again."""
 
 

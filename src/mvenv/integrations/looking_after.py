@@ -1,0 +1,60 @@
+"""A quick look at an environment before it is used, and healing what may be healed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mvenv.diagnose.model import Level
+from mvenv.doctor import doctor
+from mvenv.doctor.model import DoctorRequest, Fate, Outcome
+from mvenv.integrations.words import LogReporter
+from mvenv.surroundings import Surroundings
+
+__all__ = ["look_after"]
+
+_WRONG = (Fate.LEFT, Fate.FAILED)
+_SHOWN = 3
+
+
+def look_after(folder: Path, said: Surroundings) -> tuple[str, str]:
+    """Look at an environment, and heal it; return what was healed and what is wrong.
+
+    Each as one line, empty where there is nothing to say. What the user did on purpose
+    is neither. `MvenvError` where it cannot be looked at.
+    """
+    report = doctor(
+        DoctorRequest(
+            folders=(folder,),
+            start=folder,
+            active=None,
+            every=False,
+            whole_store=False,
+            level=Level.QUICK,
+            check=False,
+            dry_run=False,
+            fix=False,
+            restore=False,
+            only=frozenset(),
+            store=Path(said.store),
+            store_chosen=False,
+            fetch=said.fetch,
+            environ=said.environ,
+        ),
+        LogReporter(detailed=False),
+    )
+    healed = [one for one in report.outcomes if one.fate is Fate.HEALED]
+    wrong = [one for one in report.outcomes if one.fate in _WRONG]
+    return (
+        f"healed by mvenv: {_named(healed)}" if healed else "",
+        _named(wrong) if wrong else "",
+    )
+
+
+def _named(outcomes: Iterable[Outcome]) -> str:
+    said = []
+    for one in outcomes:
+        where = one.finding.path or str(one.finding.where)
+        said.append(f"{where} {one.finding.detail}")
+    more = f" and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    return "; ".join(said[:_SHOWN]) + more

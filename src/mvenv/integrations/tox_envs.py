@@ -1,0 +1,360 @@
+"""tox's environments, made by mvenv: bare or from a lockfile, linked, looked after."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from abc import ABC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tox.execute.request import ExecuteRequest
+from tox.tox_env.errors import Fail, Recreate
+from tox.tox_env.python.api import Python as ToxPython
+from tox.tox_env.python.api import PythonInfo, VersionInfo
+from tox.tox_env.python.virtual_env.api import VirtualEnv
+
+from mvenv.integrations.tox_executing import InstallingExecutor
+from mvenv.integrations.tox_installer import MvenvInstaller
+from mvenv.integrations.words import LogReporter, told
+
+if TYPE_CHECKING:
+    from tox.execute.api import Execute
+    from tox.tox_env.api import ToxEnvCreateArgs
+
+    from mvenv.creation.request import CreateRequest
+    from mvenv.installing.request import InstallRequest
+    from mvenv.selection.groups import GroupOptions
+    from mvenv.surroundings import Surroundings
+    from mvenv.target import Target
+
+__all__ = ["INFO", "MvenvEnvironment"]
+
+_LOGGER = logging.getLogger(__name__)
+
+INFO = ".tox-info.json"
+"""What tox knows of an environment, in it."""
+_LOCK = "file.lock"
+"""Held while tox works on an environment."""
+_64_BITS = 64
+_HOUR = 3600.0
+_LASTING = ("HOME", "XDG_DATA_HOME")
+"""Where the store is: not to be moved by a ``set_env`` for tests."""
+
+
+class MvenvEnvironment(VirtualEnv, ABC):
+    """What is common to all: how one is made, filled and looked after."""
+
+    def __init__(self, create_args: ToxEnvCreateArgs) -> None:
+        self._made_now = False
+        self.foreseen: tuple[tuple[str, ...], ...] = ()
+        """Arguments of ``pip install`` that were served when it was made."""
+        super().__init__(create_args)
+
+    def register_config(self) -> None:
+        """Declare the settings that tox does not have."""
+        super().register_config()
+        self.conf.add_config(
+            keys=["mvenv_seed"],
+            of_type=bool,
+            default=False,
+            desc="have pip in the environment, for commands that call it",
+        )
+        self.conf.add_config(
+            keys=["mvenv_remember_hours"],
+            of_type=float,
+            default=24.0,
+            desc="how long what pip has chosen for `deps` is believed (0: never)",
+        )
+
+    @property
+    def executor(self) -> Execute:
+        """Return what runs commands."""
+        if self._executor is None:
+            colored = self.options.is_colored
+            self._executor = InstallingExecutor(self._carry_out, colored=colored)
+        return self._executor
+
+    def _carry_out(
+        self, request: ExecuteRequest, interrupted: threading.Event
+    ) -> tuple[int, str]:
+        # The installer declares settings: it is not made before tox asks for it.
+        return self.installer.carry_out(request, interrupted)
+
+    @property
+    def installer(self) -> MvenvInstaller:
+        """Return what installs."""
+        if not isinstance(self._installer, MvenvInstaller):
+            self._installer = MvenvInstaller(self)
+        return self._installer
+
+    def _default_pass_env(self) -> list[str]:
+        return [*super()._default_pass_env(), "MVENV_*"]
+
+    def python_cache(self) -> dict[str, Any]:
+        """Return what an environment must have been made of to be the same."""
+        base: dict[str, Any] = ToxPython.python_cache(self)
+        base["executable"] = str(self.base_python.extra["executable"])
+        base["mvenv"] = {
+            "seed": bool(self._seeds()),
+            "system_site_packages": self.conf["system_site_packages"],
+        }
+        return base
+
+    def _seeds(self) -> tuple[str, ...]:
+        wanted = self.conf["mvenv_seed"] or self.conf["download"]
+        return ("pip",) if wanted else ()
+
+    # Where things are, without a session of virtualenv.
+
+    def _get_python(self, base_python: list[str]) -> PythonInfo | None:
+        from mvenv.errors import InterpreterError
+        from mvenv.interpreters import find_interpreter
+        from mvenv.store.layout import open_layout
+
+        if getattr(self.options, "discover", None):
+            return super()._get_python(base_python)
+        cache = open_layout(self.surroundings().store).interpreters
+        for spec in base_python:
+            try:
+                path = find_interpreter(
+                    spec, cache_folder=cache, environ=self.environment_variables
+                )
+                return self._described(self.get_virtualenv_py_info(Path(path)))
+            except (InterpreterError, RuntimeError) as error:
+                _LOGGER.info("%s: %s", self.name, error)
+        return None
+
+    @staticmethod
+    def _described(info: Any) -> PythonInfo | None:
+        if info.system_executable is None:
+            return None
+        version = info.version_info
+        told_by_newer = {
+            name: getattr(info, theirs)
+            for name, theirs in (
+                ("free_threaded", "free_threaded"),
+                ("debug", "debug_build"),
+                ("machine", "machine"),
+                ("marker_environment", "marker_environment"),
+            )
+            if name in PythonInfo.__dataclass_fields__ and hasattr(info, theirs)
+        }
+        return PythonInfo(
+            implementation=info.implementation,
+            version_info=VersionInfo(
+                version.major,
+                version.minor,
+                version.micro,
+                version.releaselevel,
+                version.serial,
+            ),
+            version=info.version,
+            is_64=info.architecture == _64_BITS,
+            platform=info.platform,
+            extra={"executable": Path(info.system_executable).resolve()},
+            **told_by_newer,
+        )
+
+    def target(self) -> Target:
+        """Return the interpreter it is for, inspected."""
+        from mvenv.interpreters import inspect_interpreter
+        from mvenv.store.layout import open_layout
+
+        executable = str(self.base_python.extra["executable"])
+        memory = open_layout(self.surroundings().store).interpreters
+        return inspect_interpreter(executable, memory=memory)
+
+    def prepend_env_var_path(self) -> list[Path]:
+        """Return the folders that come first on PATH."""
+        return [self.env_bin_dir()]
+
+    def env_site_package_dir(self) -> Path:
+        """Return where pure Python goes."""
+        return self.env_dir / self.target().scheme.purelib
+
+    def env_site_package_dir_plat(self) -> Path:
+        """Return where what is compiled goes."""
+        return self.env_dir / self.target().scheme.platlib
+
+    def env_python(self) -> Path:
+        """Return its interpreter."""
+        return self.env_bin_dir() / "python"
+
+    def env_bin_dir(self) -> Path:
+        """Return where its scripts are."""
+        return self.env_dir / "bin"
+
+    # How it is made.
+
+    def surroundings(self) -> Surroundings:
+        """Return where the store and the index are, for this environment."""
+        from mvenv.surroundings import Surroundings
+
+        outside = dict(os.environ)
+        said = {k: v for k, v in outside.items() if k.startswith("MVENV_")}
+        said |= self.environment_variables
+        for name in _LASTING:
+            said.pop(name, None)
+            if name in outside:
+                said[name] = outside[name]
+        return Surroundings.of(said)
+
+    @property
+    def notes(self) -> Path:
+        """Return the folder for what mvenv keeps of this environment."""
+        from mvenv.hashes import sha256_bytes
+
+        work_dir = self.core.get("work_dir", Path)
+        name = self.conf.name
+        if self.env_dir != work_dir / name:
+            # One of `tox devenv` beside the one of the same name.
+            name += f"-{sha256_bytes(os.fsencode(self.env_dir))[:8]}"
+        return Path(work_dir, ".mvenv", name)
+
+    def create_python_env(self) -> None:
+        """Make the environment, in place of one that is there."""
+        from mvenv.errors import MvenvError
+
+        self.installer.check_command()
+        try:
+            self._make()
+        except MvenvError as error:
+            raise Fail(f"{self.name}: {told(error)}") from error
+        self._made_now = True
+
+    def _make(self) -> None:
+        from mvenv.creation import create
+        from mvenv.env.state import Standing, observe
+
+        kept = self._kept()
+        if observe(self.env_dir, keep=kept).standing is Standing.FOREIGN:
+            self._make_among_others()
+            return
+        create(self._create_request(kept), LogReporter())
+
+    def _create_request(self, kept: tuple[str, ...]) -> CreateRequest:
+        from mvenv.creation.request import CreateRequest
+
+        said = self.surroundings()
+        lockfile, groups = self._locked(said)
+        return CreateRequest(
+            folder=str(self.env_dir),
+            lockfile=lockfile,
+            locked=lockfile is not None,
+            start=str(self.core["tox_root"]),
+            python=str(self.base_python.extra["executable"]),
+            groups=groups,
+            policy=said.policy,
+            require_link=False,
+            seeds=self._seeds(),
+            upgrade_seeds=bool(self.conf["download"]),
+            bytecode=said.bytecode,
+            prompt=None,
+            system_site_packages=self.conf["system_site_packages"],
+            clear=True,
+            copies=self.conf["always_copy"],
+            store=said.store,
+            seal=True,
+            fetch=said.fetch,
+            environ=dict(self.environment_variables),
+            keep=kept,
+        )
+
+    def _make_among_others(self) -> None:
+        """Make it in a folder that has other things, as `venv` does."""
+        from mvenv.dropin import VenvRequest, make_venv
+
+        make_venv(
+            VenvRequest(
+                folder=str(self.env_dir),
+                start=str(self.core["tox_root"]),
+                python=str(self.base_python.extra["executable"]),
+                system_site_packages=self.conf["system_site_packages"],
+                copies=self.conf["always_copy"],
+                clear=False,
+                upgrade=False,
+                with_pip=bool(self._seeds()),
+                prompt=None,
+                upgrade_deps=False,
+                scm_ignore=True,
+                surroundings=self.surroundings(),
+            ),
+            LogReporter(),
+        )
+
+    def _locked(self, said: Surroundings) -> tuple[str | None, GroupOptions]:
+        """Return the lockfile to make it from: of what is remembered, or none."""
+        from mvenv.installing import foresee
+        from mvenv.installing.notes import Notes
+        from mvenv.selection.groups import GroupOptions
+        from mvenv.store.layout import open_layout
+
+        notes = Notes(self.notes)
+        notes.forget()
+        steps = self._first_steps()
+        if not steps or self.conf["system_site_packages"] or self._seeds():
+            return None, GroupOptions()
+        asked = self.install_request(None, (), None)
+        layout = open_layout(said.store)
+        packages = foresee(steps, self.target(), layout, asked)
+        if packages is None:
+            return None, GroupOptions()
+        notes.replace({one["name"]: one for one in packages})
+        self.foreseen = tuple(steps)
+        return str(notes.lockfile), GroupOptions()
+
+    def _first_steps(self) -> list[tuple[str, ...]]:
+        """Return the arguments of what tox is going to install first, in its order."""
+        return []
+
+    def _kept(self) -> tuple[str, ...]:
+        """Return the names in its folder that are tox's and stay."""
+        names = [INFO, _LOCK]
+        for folder in (self.env_tmp_dir, self.env_log_dir):
+            with contextlib.suppress(ValueError):
+                names += folder.relative_to(self.env_dir).parts[:1]
+        return tuple(dict.fromkeys(names))
+
+    def install_request(
+        self,
+        request: ExecuteRequest | None,
+        arguments: tuple[str, ...],
+        interrupted: threading.Event | None,
+    ) -> InstallRequest:
+        """Return what to install; without ``request`` what can be said before."""
+        from mvenv.installing.request import InstallRequest
+
+        return InstallRequest(
+            folder=self.env_dir,
+            arguments=arguments,
+            start=Path(request.cwd if request else self.core["tox_root"]),
+            notes=self.notes,
+            remember=self.conf["mvenv_remember_hours"] * _HOUR,
+            surroundings=self.surroundings(),
+            environ=dict(request.env if request else self.environment_variables),
+            broken_off=interrupted,
+        )
+
+    # How it is looked after.
+
+    def ensure_python_env(self) -> None:
+        """Make it where it is not there; look at it where it is, and heal it."""
+        super().ensure_python_env()
+        if not self._made_now:
+            self._look_after()
+
+    def _look_after(self) -> None:
+        from mvenv.errors import MvenvError
+        from mvenv.integrations.looking_after import look_after
+
+        try:
+            healed, wrong = look_after(self.env_dir, self.surroundings())
+        except MvenvError as error:
+            raise Recreate(f"mvenv cannot look at it: {error.message}") from error
+        if wrong:
+            raise Recreate(f"it is damaged: {wrong}")
+        if healed:
+            _LOGGER.warning("%s", healed)
