@@ -24,7 +24,7 @@ import pytest
 SOURCES = Path(__file__).parents[1] / "src"
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"__main__"}),
+    frozenset({"__main__", "nox"}),
     frozenset({"cli", "integrations"}),
     frozenset({"dropin", "installing", "selftest"}),
     frozenset({"surroundings"}),

@@ -1,0 +1,182 @@
+"""nox with `venv_backend="mvenv"`: sessions install by links."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from integrations.conftest import Workplace, point_at
+from kit.indexes import IndexMaker
+from kit.lockfiles import PylockWriter
+from kit.sdists import ProjectMaker
+from kit.wheels import WheelMaker
+
+pytest.importorskip("nox")
+
+HEAD = """\
+import nox
+import mvenv.nox
+
+nox.options.default_venv_backend = "mvenv"
+SHOW = (
+    "import importlib.metadata as m; print('has', *sorted(d.name + '=' + d.version"
+    " for d in m.distributions() if d.name != 'mvenv'))"
+)
+"""
+
+
+def _noxfile(workplace: Workplace, body: str) -> None:
+    workplace.write("noxfile.py", HEAD + body)
+
+
+def _is_shared(workplace: Workplace, session: str, name: str) -> bool:
+    pattern = f".nox/{session}/lib/*/site-packages/{name}/__init__.py"
+    (module,) = workplace.root.glob(pattern)
+    stored = workplace.store.glob(f"wheels/*/*/tree/{name}/__init__.py")
+    return any(os.path.samefile(module, one) for one in stored)
+
+
+def test_sessions_install_by_links(
+    workplace: Workplace, make_wheel: WheelMaker, simple_index: IndexMaker
+) -> None:
+    """And again from memory; one that is used again is not filled again with -R."""
+    point_at(workplace, simple_index, [make_wheel("above"), make_wheel("more")])
+    _noxfile(
+        workplace,
+        """
+@nox.session
+@nox.parametrize("name", ["above", "more"])
+def a(session, name):
+    session.install(name)
+    session.run("python", "-c", SHOW)
+    print("backend", session.virtualenv.venv_backend)
+""",
+    )
+
+    first = workplace.succeed("nox")
+    asked = len(simple_index.requests)
+    again = workplace.succeed("nox")
+    reused = workplace.succeed("nox", "-R")
+
+    for out in (first, again, reused):
+        assert "has above=1.0\n" in out
+        assert "has more=1.0\n" in out
+        assert "backend mvenv" in out
+    assert len(simple_index.requests) == asked
+    assert "pip install" not in reused
+    assert _is_shared(workplace, "a-name-above", "above")
+
+
+def test_a_project_is_installed_with_what_it_needs(
+    workplace: Workplace,
+    make_project: ProjectMaker,
+    make_wheel: WheelMaker,
+    simple_index: IndexMaker,
+) -> None:
+    """What it needs is linked, and it itself comes from pip."""
+    point_at(workplace, simple_index, [make_wheel("needed")])
+    project = make_project(
+        "mine",
+        metadata="Requires-Dist: needed",
+        pyproject='dependencies = ["needed"]\n',
+    )
+    _noxfile(
+        workplace,
+        f"""
+@nox.session
+def a(session):
+    session.install("-e", {str(project)!r})
+    session.run("python", "-c", SHOW)
+""",
+    )
+
+    out = workplace.succeed("nox")
+
+    assert "has mine=1.0 needed=1.0\n" in out
+    assert _is_shared(workplace, "a", "needed")
+
+
+def test_what_is_in_a_folder_is_never_taken_from_an_index(
+    workplace: Workplace,
+    make_project: ProjectMaker,
+    make_wheel: WheelMaker,
+    simple_index: IndexMaker,
+) -> None:
+    """Somebody else may have its name there; pip itself knows that it has it."""
+    strange = make_wheel("core", "9.0")
+    plugin = make_wheel("plugin", metadata="Requires-Dist: core")
+    point_at(workplace, simple_index, [strange, plugin])
+    project = make_project("core")
+    _noxfile(
+        workplace,
+        f"""
+@nox.session
+def a(session):
+    session.install({str(project)!r}, "plugin")
+    session.run("python", "-c", SHOW)
+""",
+    )
+
+    out = workplace.succeed("nox")
+
+    assert "has core=1.0 plugin=1.0\n" in out
+    assert not any("core-9.0" in line for line in simple_index.requests)
+
+
+def test_a_lockfile_decides_all(
+    workplace: Workplace, make_wheel: WheelMaker, write_pylock: PylockWriter
+) -> None:
+    """Also in an environment that is used again."""
+    write_pylock(make_wheel("above"), path=workplace.root / "pylock.toml")
+    _noxfile(
+        workplace,
+        """
+@nox.session(reuse_venv=True)
+def a(session):
+    mvenv.nox.sync(session, "pylock.toml")
+    session.run("python", "-c", SHOW)
+""",
+    )
+
+    first = workplace.succeed("nox")
+    write_pylock(make_wheel("above", "2.0"), path=workplace.root / "pylock.toml")
+    second = workplace.succeed("nox")
+
+    assert "has above=1.0\n" in first
+    assert "has above=2.0\n" in second
+    assert _is_shared(workplace, "a", "above")
+
+
+def test_other_backends_stay_as_they_are(workplace: Workplace) -> None:
+    """A session without an environment, and one of `venv`; `sync` refuses both."""
+    _noxfile(
+        workplace,
+        """
+@nox.session(venv_backend="none")
+def none(session):
+    session.run("python", "-c", "print('ran')")
+
+@nox.session(venv_backend="venv", venv_params=["--without-pip"])
+def other(session):
+    mvenv.nox.sync(session, "pylock.toml")
+""",
+    )
+
+    ran = workplace.run("nox", "-s", "none", "other")
+
+    assert "\nran\n" in ran.out
+    assert "has no environment of mvenv" in ran.out
+
+
+def test_an_unknown_nox_is_told_kindly(workplace: Workplace) -> None:
+    workplace.write(
+        "other.py",
+        "import nox.sessions\ndel nox.sessions.Session.install\nimport mvenv.nox\n",
+    )
+
+    ran = workplace.run("other")
+
+    assert ran.code == 1
+    assert "mvenv does not know nox " in ran.out
+    assert "Traceback" not in ran.out
