@@ -24,6 +24,9 @@ _BARE = re.compile(
     r"|lib64|lost\+found|" + re.escape(FOLDER)
 )
 """What `venv` makes besides files; the odd name is CPython 3.14's."""
+_TOXS_NOTES = ".tox-info.json"
+_OF_TOX = frozenset({_TOXS_NOTES, "file.lock", "dist", "log", ".meta", "tmp"})
+"""What tox has in the folder of an environment that is its."""
 _WRITTEN = re.compile(r"pyvenv\.cfg|\.gitignore|bin/[Aa]ctivate[\w.]*")
 _LEAST_FREE = 8 << 20
 """Bytes that a heal needs at least."""
@@ -74,6 +77,8 @@ def is_bare(subject: Subject, path: str) -> bool:
     if subject.receipt is None and _WRITTEN.fullmatch(path):
         # There is no list of what was written.
         return True
+    if path in _OF_TOX:
+        return os.path.lexists(subject.place / _TOXS_NOTES)
     return any(path == link for link, _ in _bare_links(subject))
 
 
