@@ -49,6 +49,7 @@ class MvenvEnvironment(VirtualEnv, ABC):
 
     def __init__(self, create_args: ToxEnvCreateArgs) -> None:
         self._made_now = False
+        self._python: str | None = None
         self.foreseen: tuple[tuple[str, ...], ...] = ()
         """Arguments of ``pip install`` that were served when it was made."""
         super().__init__(create_args)
@@ -97,10 +98,9 @@ class MvenvEnvironment(VirtualEnv, ABC):
         """Return what an environment must have been made of to be the same."""
         base: dict[str, Any] = ToxPython.python_cache(self)
         base["executable"] = str(self.base_python.extra["executable"])
-        base["mvenv"] = {
-            "seed": bool(self._seeds()),
-            "system_site_packages": self.conf["system_site_packages"],
-        }
+        base["mvenv"] = {"seed": bool(self._seeds())}
+        if self.conf["system_site_packages"]:
+            base["system_site_packages"] = True
         return base
 
     def _seeds(self) -> tuple[str, ...]:
@@ -110,22 +110,37 @@ class MvenvEnvironment(VirtualEnv, ABC):
     # Where things are, without a session of virtualenv.
 
     def _get_python(self, base_python: list[str]) -> PythonInfo | None:
+        if getattr(self.options, "discover", None):
+            return super()._get_python(base_python)
+        # First of all: a set_env may name a folder of this environment.
+        _ = self.environment_variables
+        path = self._find_python(base_python)
+        if path is None:
+            return None
+        try:
+            return self._described(self.get_virtualenv_py_info(Path(path)))
+        except RuntimeError as error:
+            _LOGGER.info("%s", error)
+            return None
+
+    def _find_python(self, base_python: list[str]) -> str | None:
+        """Return the path of the first interpreter that is there, found once."""
         from mvenv.errors import InterpreterError
         from mvenv.interpreters import find_interpreter
         from mvenv.store.layout import open_layout
 
-        if getattr(self.options, "discover", None):
-            return super()._get_python(base_python)
-        cache = open_layout(self.surroundings().store).interpreters
-        for spec in base_python:
-            try:
-                path = find_interpreter(
-                    spec, cache_folder=cache, environ=self.environment_variables
-                )
-                return self._described(self.get_virtualenv_py_info(Path(path)))
-            except (InterpreterError, RuntimeError) as error:
-                _LOGGER.info("%s: %s", self.name, error)
-        return None
+        if self._python is None:
+            cache = open_layout(self.surroundings().store).interpreters
+            environ = self.environment_variables
+            for spec in base_python:
+                try:
+                    self._python = find_interpreter(
+                        spec, cache_folder=cache, environ=environ
+                    )
+                    break
+                except InterpreterError as error:
+                    _LOGGER.info("%s", error.message)
+        return self._python
 
     @staticmethod
     def _described(info: Any) -> PythonInfo | None:
@@ -163,7 +178,10 @@ class MvenvEnvironment(VirtualEnv, ABC):
         from mvenv.interpreters import inspect_interpreter
         from mvenv.store.layout import open_layout
 
-        executable = str(self.base_python.extra["executable"])
+        found = self._python
+        if found is None and not getattr(self.options, "discover", None):
+            found = self._find_python(self.conf.get("base_python", list[str]))
+        executable = found or str(self.base_python.extra["executable"])
         memory = open_layout(self.surroundings().store).interpreters
         return inspect_interpreter(executable, memory=memory)
 
