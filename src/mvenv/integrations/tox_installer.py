@@ -19,7 +19,6 @@ from mvenv.integrations.words import LogReporter, told
 
 if TYPE_CHECKING:
     from mvenv.installing.request import InstallRequest
-    from mvenv.integrations.tox_envs import MvenvEnvironment
 
 __all__ = ["MvenvInstaller"]
 
@@ -35,7 +34,8 @@ _FREEZE = (
 class MvenvInstaller(Pip):
     """All of tox's ways to install, done in this process."""
 
-    _env: MvenvEnvironment
+    # One of `tox_envs`, which has the installer: it cannot be imported here.
+    _env: Any
 
     def freeze_cmd(self) -> list[str]:
         """Return a command that lists what is installed: there is no pip to ask."""
