@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+import mvenv
 from kit.indexes import IndexMaker
 from kit.virtualenvs import Virtualenv, declare
 from mvenv import __version__
 
-SOURCES = Path(__file__).parents[2] / "src"
+SOURCES = Path(str(mvenv.__file__)).parents[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
