@@ -168,9 +168,12 @@ def test_a_record_may_have_rows_of_others(world: World, *, true: bool) -> None:
     record.write_text("damaged")
     watch = world.watch()
     watch.begin()
-    record.unlink()
     content = f"mine.py,,\n{content}"
-    record.write_text(content if true else content.replace("sha256=", "sha256=A", 1))
+    # While it is open no other file gets its inode.
+    with record.open():
+        record.unlink()
+        told_in_it = content if true else content.replace("sha256=", "sha256=A", 1)
+        record.write_text(told_in_it)
     watch.ended(killed=True)
 
     told = {line[0] for line in watch.broken()} - {"1"}
