@@ -207,6 +207,46 @@ def test_clear_empties_any_folder(venv: Venv, tmp_path: Path) -> None:
     assert not (env / "more").exists()
 
 
+@pytest.mark.parametrize("wrong", [("--python", "/nowhere/python"), ("--python=2.7",)])
+def test_clear_loses_nothing_where_it_fails(
+    venv: Venv, tmp_path: Path, wrong: tuple[str, ...]
+) -> None:
+    env = tmp_path / "env"
+    (env / "deep").mkdir(parents=True)
+    (env / "deep" / "file").write_text("mine")
+    assert venv(env, "--clear", *wrong) == 1
+    assert (env / "deep" / "file").read_text() == "mine"
+    assert [one.name for one in tmp_path.iterdir()] == ["env"]
+
+
+def test_clear_deletes_no_home_and_no_store(
+    venv: Venv,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    home = tmp_path / "home"
+    (home / "deep").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    assert venv(home, "--clear") == 1
+    assert "your home folder" in capsys.readouterr().err
+    monkeypatch.setenv("HOME", str(tmp_path / "other"))
+    monkeypatch.setenv("MVENV_STORE", str(home / "store"))
+    assert venv(home, "--clear") == 1
+    assert (home / "deep").is_dir()
+
+
+def test_a_wrong_variable_is_told_with_its_values(
+    venv: Venv,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MVENV_LINK_MODE", "symlink")
+    assert venv(tmp_path / "env") == 1
+    assert "hardlink" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", [".git", "pyproject.toml"])
 def test_clear_deletes_no_work(venv: Venv, tmp_path: Path, name: str) -> None:
     (tmp_path / "project").mkdir()

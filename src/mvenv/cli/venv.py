@@ -11,7 +11,7 @@ import os
 
 from mvenv.cli.asked import current_folder
 from mvenv.cli.names import MODULES
-from mvenv.errors import MvenvError, UsageError
+from mvenv.errors import MvenvError
 from mvenv.paths import absolute
 
 TYPE_CHECKING = False
@@ -84,9 +84,6 @@ def run_venv(words: Sequence[str], console: Console, *, program: str) -> int:
     try:
         for folder in options["folders"]:
             _make(folder, options, console)
-    except UsageError as error:
-        console.say(f"Error: {error.message}")
-        return FAILED
     except MvenvError as error:
         from mvenv.cli.problems import error_lines
 

@@ -12,13 +12,15 @@ import os
 from mvenv.creation import create
 from mvenv.creation.request import CreateRequest
 from mvenv.dropin.request import VenvRequest
-from mvenv.env.clearing import empty_folder
+from mvenv.env.clearing import check_apart, emptied
 from mvenv.env.state import Standing, observe
 from mvenv.errors import UsageError
 from mvenv.selection.groups import GroupOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mvenv.paths import StrPath
     from mvenv.progress import Reporter
 
@@ -40,16 +42,21 @@ def make_venv(request: VenvRequest, reporter: Reporter) -> None:
 
         renew(request, state, reporter)
         return
-    if state.standing is Standing.FOREIGN:
-        empty_folder(state, _needed())
-    create(_create_request(request), reporter)
+    if state.standing is not Standing.FOREIGN:
+        create(_create_request(request), reporter)
+        return
+    check_apart(state, request.surroundings.store)
+    with emptied(state, _needed(request)):
+        create(_create_request(request), reporter)
 
 
-def _needed() -> list[tuple[str, StrPath]]:
+def _needed(request: VenvRequest) -> Iterator[tuple[str, StrPath]]:
     import sys
 
-    here = os.path.dirname(os.path.dirname(__file__))
-    return [("mvenv itself", sys.prefix), ("mvenv itself", here)]
+    yield "your home folder", request.surroundings.environ.get("HOME") or os.sep
+    yield "mvenv itself", sys.prefix
+    yield "mvenv itself", os.path.dirname(os.path.dirname(__file__))
+    yield "the interpreter", sys.base_prefix
 
 
 def _create_request(request: VenvRequest) -> CreateRequest:

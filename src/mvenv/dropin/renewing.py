@@ -10,9 +10,9 @@ from pathlib import Path
 from mvenv import __version__
 from mvenv.adopt import AdoptRequest, adopt
 from mvenv.dropin.request import VenvRequest
-from mvenv.env.bare import BareEnvironment, VenvOptions, read_program, render
+from mvenv.env.again import render_again
+from mvenv.env.bare import BareEnvironment
 from mvenv.env.receipt import Generated, Receipt, write_receipt
-from mvenv.env.skeleton import load_skeleton
 from mvenv.env.state import EnvironmentState
 from mvenv.env.writing import Writer
 from mvenv.errors import EnvironmentFault, LinkError, SystemFault
@@ -46,7 +46,9 @@ def renew(request: VenvRequest, state: EnvironmentState, reporter: Reporter) -> 
     )
     target = inspect_interpreter(executable, memory=layout.interpreters_text)
     words = [*_arguments(request, target), state.path_text]
-    answer = run_python(target.executable, ["-m", "venv", *words], timeout=_PATIENCE)
+    answer = run_python(
+        target.executable, ["-I", "-m", "venv", *words], timeout=_PATIENCE
+    )
     if answer.status:
         reason = answer.reason().removeprefix("Error: ")
         raise EnvironmentFault(
@@ -65,34 +67,24 @@ def _keep_on_record(
     receipt = state.receipt
     if receipt is None or not _is_of(receipt, target):
         return
-    prompt = request.prompt_shown
-    bare = render(
-        load_skeleton(target, layout.interpreters_text),
-        env_dir=state.path_text,
-        prompt=prompt,
-        options=VenvOptions(
-            with_pip=request.with_pip,
-            upgrade=request.upgrade,
-            upgrade_deps=request.upgrade_deps,
-            prompt=request.prompt,
+    receipt = replace(
+        receipt,
+        mvenv=__version__,
+        asked=replace(
+            receipt.asked,
+            prompt=request.prompt_shown,
+            system_site_packages=request.system_site_packages,
+            seed=request.with_pip or receipt.asked.seed,
+            copies=request.copies,
+            scm_ignore=request.scm_ignore,
         ),
-        system_site_packages=request.system_site_packages,
-        scm_ignore=request.scm_ignore,
-        made_by=__version__,
-        program=read_program(target) if request.copies else None,
     )
-    asked = replace(
-        receipt.asked,
-        prompt=prompt,
-        system_site_packages=request.system_site_packages,
-        copies=request.copies,
-        scm_ignore=request.scm_ignore,
-    )
+    bare = render_again(receipt, target, state.path_text, layout.interpreters_text)
     try:
         with lock_folder(state.place, exclusive=True):
             written = _written(bare, state)
             rows = {row.path: row for row in (*receipt.generated, *written)}
-            made = replace(receipt, asked=asked, generated=tuple(rows.values()))
+            made = replace(receipt, generated=tuple(rows.values()))
             write_receipt(state.place, made)
     except OSError as error:
         doing = "the environment cannot be written"

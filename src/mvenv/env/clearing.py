@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
+from mvenv.env.beside import NEW, Holder
 from mvenv.env.state import EnvironmentState, Standing, mount_points
 from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
+from mvenv.paths import parent_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
     from mvenv.paths import StrPath
 
-__all__ = ["check_apart", "check_disposable", "empty_folder"]
+__all__ = ["check_apart", "check_disposable", "emptied"]
 
 _SOURCES = (
     ".git",
@@ -60,28 +63,43 @@ def check_disposable(
         _check_disposable(state, needed)
 
 
-def empty_folder(
+@contextlib.contextmanager
+def emptied(
     state: EnvironmentState, needed: Iterable[tuple[str, StrPath]]
-) -> None:
-    """Delete what is in a folder that is no environment, as ``venv --clear`` does.
+) -> Iterator[None]:
+    """Empty a folder that is no environment, as ``venv --clear`` does.
 
-    `EnvironmentExists` where that is somebody's work, or ``needed``, as above;
-    `SystemFault` where something cannot be deleted.
+    What was in it is deleted in the end, and put back where what is done meanwhile
+    fails. `EnvironmentExists` where that is somebody's work, or ``needed``, as above;
+    `SystemFault` where it cannot be moved.
     """
-    import shutil
-
     _check_disposable(state, needed)
+    place = state.place_text
     try:
-        for name in os.listdir(state.place_text):
-            path = os.path.join(state.place_text, name)
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path)
-            else:
-                os.unlink(path)
+        holder = Holder(parent_of(place))
     except OSError as error:
-        raise SystemFault.from_os_error(
-            error, "the folder cannot be emptied"
-        ) from error
+        raise _unmoved(error) from error
+    aside = os.path.join(holder.path_text, NEW)
+    try:
+        try:
+            _move_all(place, aside)
+        except OSError as error:
+            raise _unmoved(error) from error
+        yield
+    except BaseException:
+        _move_all(aside, place)
+        holder.remove()
+        raise
+    holder.remove()
+
+
+def _move_all(folder: str, other: str) -> None:
+    for name in os.listdir(folder):
+        os.rename(os.path.join(folder, name), os.path.join(other, name))
+
+
+def _unmoved(error: OSError) -> SystemFault:
+    return SystemFault.from_os_error(error, "the folder cannot be emptied")
 
 
 def _check_disposable(
