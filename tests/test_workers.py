@@ -217,3 +217,21 @@ print(processors())
 """
 
     assert outcome(program) == "[True, True] 1 False\n2"
+
+
+@TWO
+def test_what_a_flush_was_told_is_not_lost(tmp_path: Path) -> None:
+    program = f"""
+from mvenv.errors import SystemFault
+from mvenv.store.durability import Flushing
+for begin in (lambda _: "", lambda _: "the disk is broken", lambda _: os._exit(1)):
+    Flushing._begin = begin
+    with Flushing({str(tmp_path)!r}) as flushing:
+        try:
+            flushing.finish()
+            print("fine")
+        except SystemFault as error:
+            print(error.message.split()[-1])
+"""
+
+    assert outcome(program) == "fine\nbroken\nlost"

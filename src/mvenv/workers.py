@@ -151,6 +151,11 @@ class Beside:
         if self._child is not None:
             self._child.end()
 
+    @property
+    def begun(self) -> bool:
+        """Return whether there is another process that does it."""
+        return self._child is not None
+
     def result(self) -> str | None:
         """Wait, once, and return what came of it; `None` where it was not done."""
         content = self._child.result() if self._child else None
@@ -242,7 +247,8 @@ def detach(work: Callable[[], object], *, keep: int) -> bool:
     somebody reads to its end, no lock. It stands back behind whoever else is at work.
     Nobody hears of what becomes of it.
     """
-    if not _may_fork():
+    # The lowest three become nothing.
+    if keep <= _STDERR or not _may_fork():
         return False
     with no_signals():
         try:
@@ -277,6 +283,7 @@ def _leave(work: Callable[[], object], keep: int) -> None:
         os._exit(code)
 
 
+_STDERR = 2
 _LAST = 19
 """How nice: others come first."""
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -218,10 +218,19 @@ class _Beside:
                 os.link(source, f"{self.folder_text}/{name}", follow_symlinks=False)
 
     def _carry_folders(self, place: str) -> None:
-        for name in self._state.kept:
-            source = f"{self.folder_text}/{name}"
-            if os.path.isdir(source) and not os.path.islink(source):
-                os.rename(source, f"{place}/{name}")
+        """Move folders that stay; where one cannot be, all is as it was before."""
+        old, carried = self.folder_text, []
+        try:
+            for name in self._state.kept:
+                source = f"{old}/{name}"
+                if os.path.isdir(source) and not os.path.islink(source):
+                    os.rename(source, f"{place}/{name}")
+                    carried.append(name)
+        except BaseException:
+            for name in carried:
+                os.rename(f"{place}/{name}", f"{old}/{name}")
+            exchange(old, place)
+            raise
 
     def _is_what_was_seen(self, folder: str) -> bool:
         seen = os.lstat(folder)

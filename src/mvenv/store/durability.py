@@ -88,7 +88,13 @@ class Flushing:
     def finish(self) -> None:
         """Flush all that was written until now, as `flush_file_system`."""
         # The kernel tells of an error once: the other process may have been told.
-        told = self._beside.result() if self._beside is not None else None
+        told = None
+        if self._beside is not None and self._beside.begun:
+            told = self._beside.result()
+            if told is None:
+                told = (
+                    "the process that flushed was ended, and what it was told is lost"
+                )
         flush_file_system(self._folder)
         if told:
             raise SystemFault(told, hint=_HINT)

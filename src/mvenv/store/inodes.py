@@ -92,7 +92,11 @@ def seal_again(layout: StoreLayout, place: Path, file: ManifestFile) -> None:
     if not is_contested(layout, place, file.sha256, file.size, seal):
         place.chmod(file.mode)
         os.utime(place, ns=(file.mtime_ns, file.mtime_ns))
-    elif not renew(place, place.with_name(TEMPORARY), file):
+        return
+    copy = place.with_name(TEMPORARY)
+    # Only a run that was killed leaves one.
+    copy.unlink(missing_ok=True)
+    if not renew(place, copy, file):
         raise DamagedEntry(f"`{place}` was changed just now")
 
 
