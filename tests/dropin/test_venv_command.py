@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from kit.interpreters import FoundInterpreter, find_interpreters
 from kit.lockfiles import PylockWriter
 from kit.wheels import WheelMaker
 from mvenv.cli.venv import _DEFAULTS, _parser, _read_plainly
+from mvenv.interpreters.running import run_python
 
 FURTHER = frozenset({"bin/activate.nu", "bin/activate.xsh", "bin/activate_this.py"})
 """virtualenv's activators, which `venv` has not."""
@@ -234,6 +236,54 @@ def test_clear_deletes_no_home_and_no_store(
     monkeypatch.setenv("MVENV_STORE", str(home / "store"))
     assert venv(home, "--clear") == 1
     assert (home / "deep").is_dir()
+
+
+def test_a_refused_renewal_changes_nothing(
+    venv: Venv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("full", "with:colon"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert venv("with:colon") == 1
+    assert venv("") == 1
+    monkeypatch.setenv("MVENV_STORE", str(tmp_path / "full" / "store"))
+    assert venv("full") == 1
+    assert [one.name for one in (tmp_path / "full").iterdir()] == ["mine"]
+    assert [one.name for one in (tmp_path / "with:colon").iterdir()] == ["mine"]
+
+
+def test_in_a_folder_that_is_gone(
+    venv: Venv,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert venv("env") == 1
+    assert "not there any more" in capsys.readouterr().err
+
+
+def test_a_renewal_asks_the_index_it_is_told(
+    venv: Venv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = tmp_path / "env"
+    env.mkdir()
+    (env / "mine").write_text("")
+    nowhere = tmp_path / "nowhere"
+    nowhere.mkdir()
+    monkeypatch.setenv("MVENV_INDEX_URL", nowhere.as_uri())
+    seen = []
+
+    def noted(*words: Any, environ: dict[str, str], **options: Any) -> Any:
+        seen.append(environ["PIP_INDEX_URL"])
+        return run_python(*words, environ=environ, **options)
+
+    monkeypatch.setattr("mvenv.dropin.renewing.run_python", noted)
+    assert venv(env, "--without-pip") == 0
+    assert seen == [nowhere.as_uri()]
 
 
 def test_a_wrong_variable_is_told_with_its_values(

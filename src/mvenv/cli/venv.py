@@ -11,7 +11,7 @@ import os
 
 from mvenv.cli.asked import current_folder
 from mvenv.cli.names import MODULES
-from mvenv.errors import MvenvError
+from mvenv.errors import EnvironmentFault, MvenvError, SystemFault
 from mvenv.paths import absolute
 
 TYPE_CHECKING = False
@@ -84,6 +84,10 @@ def run_venv(words: Sequence[str], console: Console, *, program: str) -> int:
     try:
         for folder in options["folders"]:
             _make(folder, options, console)
+    except OSError as error:
+        fault = SystemFault.from_os_error(error, "the system refused")
+        console.say(f"Error: {fault.message}")
+        return FAILED
     except MvenvError as error:
         from mvenv.cli.problems import error_lines
 
@@ -209,9 +213,12 @@ def _request(folder: str, options: Mapping[str, Any]) -> VenvRequest:
     told = {name: value for name, value in options.items() if name in _DEFAULTS}
     surroundings = Surroundings.of(os.environ)
     told["python"] = told["python"] or surroundings.python
+    if not folder:
+        raise EnvironmentFault("the name of a folder is empty")
+    start = current_folder()
     return VenvRequest(
         folder=absolute(folder),
-        start=current_folder(),
+        start=start,
         surroundings=surroundings,
         **told,
     )

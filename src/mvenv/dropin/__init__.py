@@ -12,6 +12,7 @@ import os
 from mvenv.creation import create
 from mvenv.creation.request import CreateRequest
 from mvenv.dropin.request import VenvRequest
+from mvenv.env.bare import check_path
 from mvenv.env.clearing import check_apart, emptied
 from mvenv.env.state import Standing, observe
 from mvenv.errors import UsageError
@@ -36,6 +37,9 @@ def make_venv(request: VenvRequest, reporter: Reporter) -> None:
     if request.upgrade and request.clear:
         raise UsageError("you cannot supply --upgrade and --clear together.")
     state = observe(request.folder)
+    # Before anything is changed: whoever does it would only find out then.
+    check_path(state.path_text)
+    check_apart(state, request.surroundings.store)
     stays = state.standing in {Standing.ENVIRONMENT, Standing.FOREIGN}
     if request.upgrade or (stays and not request.clear):
         from mvenv.dropin.renewing import renew
@@ -45,7 +49,6 @@ def make_venv(request: VenvRequest, reporter: Reporter) -> None:
     if state.standing is not Standing.FOREIGN:
         create(_create_request(request), reporter)
         return
-    check_apart(state, request.surroundings.store)
     with emptied(state, _needed(request)):
         create(_create_request(request), reporter)
 

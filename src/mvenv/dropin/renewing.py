@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mvenv.env.receipt import Generated, Receipt, write_receipt
 from mvenv.env.state import EnvironmentState
 from mvenv.env.writing import Writer
 from mvenv.errors import EnvironmentFault, LinkError, SystemFault
+from mvenv.fetch.pip import pip_environment
 from mvenv.interpreters import find_interpreter, inspect_interpreter
 from mvenv.interpreters.running import run_python
 from mvenv.locking import lock_folder
@@ -45,10 +47,13 @@ def renew(request: VenvRequest, state: EnvironmentState, reporter: Reporter) -> 
         request.python, cache_folder=layout.interpreters_text, environ=said.environ
     )
     target = inspect_interpreter(executable, memory=layout.interpreters_text)
-    words = [*_arguments(request, target), state.path_text]
-    answer = run_python(
-        target.executable, ["-I", "-m", "venv", *words], timeout=_PATIENCE
-    )
+    words = ["-I", "-m", "venv", *_arguments(request, target), state.path_text]
+    with tempfile.TemporaryDirectory(prefix="mvenv-") as folder:
+        # For the pip that it may run: our own settings of the index count.
+        environ = pip_environment(said.fetch, said.environ, Path(folder))
+        answer = run_python(
+            target.executable, words, timeout=_PATIENCE, environ=environ
+        )
     if answer.status:
         reason = answer.reason().removeprefix("Error: ")
         raise EnvironmentFault(

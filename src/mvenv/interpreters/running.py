@@ -11,7 +11,7 @@ from mvenv.values import dataclass
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["TIMEOUT", "Answer", "run_python"]
 
@@ -47,13 +47,17 @@ class Answer:
 
 
 def run_python(
-    executable: str, arguments: Sequence[str], *, timeout: float | None = None
+    executable: str,
+    arguments: Sequence[str],
+    *,
+    timeout: float | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Answer:
     """Run ``executable`` and return what came of it.
 
-    ``timeout`` is in seconds, `TIMEOUT` without. `InterpreterError` where it cannot be
-    started, does not end in time, or prints without end; nothing of it is left running
-    then.
+    ``timeout`` is in seconds, `TIMEOUT` without; ``environ`` `None` is ours.
+    `InterpreterError` where it cannot be started, does not end in time, or prints
+    without end; nothing of it is left running then.
     """
     timeout = TIMEOUT if timeout is None else timeout
     # Not at the top: a remembered answer needs none of this.
@@ -69,6 +73,7 @@ def run_python(
             bufsize=0,
             # A group of its own, so that what a wrapper script starts ends with it.
             start_new_session=True,
+            env=None if environ is None else dict(environ),
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
