@@ -99,6 +99,10 @@ def test_a_project_and_what_it_needs(tmp_path: Path) -> None:
     assert find_projects(("--editable=./mine",), tmp_path).needs == ("one>=1",)
     assert find_projects(("./mine[all]",), tmp_path).needs == ("one>=1", "four")
     assert not find_projects(("mine", "three"), tmp_path).folders
+    # What an option takes is no project, though a folder.
+    for option in ("-f", "--find-links"):
+        found = find_projects((option, "./mine", "three"), tmp_path)
+        assert not found.folders
 
 
 def test_a_project_that_does_not_say_what_it_needs(tmp_path: Path) -> None:

@@ -180,3 +180,36 @@ def test_an_unknown_nox_is_told_kindly(workplace: Workplace) -> None:
     assert ran.code == 1
     assert "mvenv does not know nox " in ran.out
     assert "Traceback" not in ran.out
+
+
+@pytest.mark.parametrize(
+    ("body", "variables", "word"),
+    [
+        ('mvenv.nox.sync(session, "nowhere.toml")', {}, "there is no"),
+        ('session.install("one")', {"MVENV_REMEMBER_HOURS": "soon"}, "a number"),
+        ('session.install("one")', {"MVENV_LINK_MODE": "funny"}, "funny"),
+    ],
+)
+def test_what_fails_is_told(
+    workplace: Workplace, body: str, variables: dict[str, str], word: str
+) -> None:
+    """Nox itself shows nothing of what a backend raises."""
+    _noxfile(workplace, f"\n@nox.session\ndef a(session):\n    {body}\n")
+    ran = workplace.run("nox", **variables)
+
+    assert ran.code == 1
+    assert word in ran.out
+    assert "Traceback" not in ran.out
+
+
+def test_parameters_that_are_not_known_are_told(workplace: Workplace) -> None:
+    _noxfile(
+        workplace,
+        "\n@nox.session(venv_backend='mvenv', venv_params=['--symlinks'])\n"
+        "def a(session):\n    pass\n",
+    )
+    ran = workplace.run("nox")
+
+    assert ran.code == 1
+    assert "does not know `--symlinks`" in ran.out
+    assert "Traceback" not in ran.out

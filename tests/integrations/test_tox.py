@@ -303,3 +303,33 @@ def test_an_interpreter_that_is_missing(workplace: Workplace) -> None:
     assert "SKIP" in skipped.out
     assert failed.code
     assert "could not find python interpreter" in failed.out
+
+
+def test_a_variable_that_names_a_file_is_another_question(
+    workplace: Workplace, make_wheel: WheelMaker, simple_index: IndexMaker
+) -> None:
+    """Where the file says something else: a limit that was raised counts at once."""
+    wheels = [make_wheel("above", version) for version in ("1.0", "2.0")]
+    point_at(workplace, simple_index, wheels)
+    workplace.write("tox.ini", _ini(f"deps = above\ncommands = {SHOW}"))
+    limits = workplace.write("limits.txt", "above<2\n")
+    workplace.variables["PIP_CONSTRAINT"] = str(limits)
+
+    assert "has above=1.0\n" in workplace.succeed("tox")
+    limits.write_text("above<3\n")
+    assert "has above=2.0\n" in workplace.succeed("tox", "-r")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("MVENV_LINK_MODE", "funny"), ("MVENV_STORE", "/proc/nope")]
+)
+def test_a_setting_that_cannot_be_is_told(
+    workplace: Workplace, name: str, value: str
+) -> None:
+    workplace.write("tox.ini", _ini(f"commands = {SHOW}"))
+    ran = workplace.run("tox", **{name: value})
+
+    assert ran.code == 1
+    assert value in ran.out
+    assert "Traceback" not in ran.out
+    assert "internal error" not in ran.out

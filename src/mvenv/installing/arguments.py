@@ -11,7 +11,7 @@ from pathlib import Path
 from mvenv.fetch.urls import file_url_path
 from mvenv.values import dataclass
 
-__all__ = ["Arguments", "place_words", "read_arguments"]
+__all__ = ["TAKE_VALUE", "Arguments", "place_words", "read_arguments"]
 
 _FILES = ("-r", "--requirement", "-c", "--constraint")
 _WITH_VALUE = frozenset(
@@ -58,6 +58,8 @@ _ALONE = frozenset(
 """What changes what is chosen, or nothing. Others change where things go or how they
 are built: those are pip's own business."""
 _PLACES = ("-f", "--find-links")
+TAKE_VALUE = _WITH_VALUE.union(_FILES, _PLACES)
+"""Options whose next word is no requirement."""
 _REQUIREMENT = re.compile(
     r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?\s*(?:\[[\w\s,.-]*\])?\s*"
     r"(?:\(?[<>=!~][^@/;#]*\)?)?\s*(?:;.*)?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import tomllib
@@ -11,6 +12,7 @@ from typing import Any
 
 from mvenv.errors import SystemFault
 from mvenv.fetch.urls import file_url_path
+from mvenv.installing.arguments import TAKE_VALUE
 from mvenv.records import replace_bytes
 from mvenv.values import dataclass
 
@@ -41,6 +43,9 @@ def find_projects(arguments: tuple[str, ...], start: Path) -> Projects:
     rest = iter(arguments)
     for word in rest:
         option, equals, value = word.partition("=")
+        if not equals and option in TAKE_VALUE:
+            made += [word, *itertools.islice(rest, 1)]
+            continue
         named = None
         if option in _EDITABLE:
             named = value if equals else next(rest, "")

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvenv.hashes import sha256_bytes
-from mvenv.installing.arguments import Arguments, place_words
+from mvenv.installing.arguments import Arguments, place_words, read_arguments
 from mvenv.records import load_json, store_json
 from mvenv.store.layout import StoreLayout
 from mvenv.target import Target
@@ -28,6 +28,7 @@ __all__ = ["Remembered", "resolution_key"]
 
 _RECORD = ("resolution", 1)
 _KEPT_SECONDS = 30 * 24 * 3600.0
+_NAMING = {"PIP_CONSTRAINT": "-c", "PIP_REQUIREMENT": "-r", "PIP_FIND_LINKS": "-f"}
 _CONFIGURATIONS = (
     "/etc/pip.conf",
     "/etc/xdg/pip/pip.conf",
@@ -82,12 +83,14 @@ def resolution_key(
     A digest, so that what is secret in an address stays so.
     """
     settings = request.surroundings.fetch
-    if arguments.words is None:
+    named = read_arguments(tuple(_named(request.environ)), request.start)
+    if arguments.words is None or named.words is None:
         return None
     places = [place_words(one, request.start) for one in settings.find_links]
     words = (
         "mvenv resolution 1",
         *arguments.words,
+        *named.words,
         "present",
         *present,
         repr(target),
@@ -102,6 +105,13 @@ def resolution_key(
     return sha256_bytes(told.encode("utf-8", "surrogateescape"))
 
 
+def _named(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield what pip's variables name, whose contents decide, as arguments."""
+    for name, option in _NAMING.items():
+        for word in environ.get(name, "").split():
+            yield from (option, word)
+
+
 def _options(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name.startswith("PIP_")}
 
@@ -109,7 +119,10 @@ def _options(environ: Mapping[str, str]) -> dict[str, str]:
 def _configurations(environ: Mapping[str, str]) -> list[str]:
     """Return what pip's own configuration files say."""
     home = environ.get("HOME", "")
+    folders = environ.get("XDG_CONFIG_DIRS", "").split(":")
+    folders.append(environ.get("XDG_CONFIG_HOME", ""))
     named = [environ.get("PIP_CONFIG_FILE", ""), *_CONFIGURATIONS]
+    named += [f"{one}/pip/pip.conf" for one in folders if one]
     said = []
     for name in named:
         path = Path(home + name[1:] if name.startswith("~") else name)

@@ -25,7 +25,7 @@ from nox.logger import logger
 from mvenv.creation import create
 from mvenv.creation.request import CreateRequest
 from mvenv.env.state import Standing, observe
-from mvenv.errors import BuildError, MvenvError
+from mvenv.errors import BuildError, MvenvError, UsageError
 from mvenv.installing import install
 from mvenv.installing.notes import Notes
 from mvenv.installing.request import InstallRequest
@@ -61,7 +61,6 @@ class MvenvBackend(nox.virtualenv.VirtualEnv):
     ) -> None:
         options.pop("venv_backend", None)
         super().__init__(location, interpreter, **options)
-        self.chosen = _read_parameters(self.venv_params)
         self.untouched = False
         """Nothing was installed since it was made."""
 
@@ -69,6 +68,11 @@ class MvenvBackend(nox.virtualenv.VirtualEnv):
     def venv_backend(self) -> str:
         """Return what selects it."""
         return NAME
+
+    @functools.cached_property
+    def chosen(self) -> dict[str, Any]:
+        """Return what ``venv_params`` say; `UsageError` if that is not understood."""
+        return _read_parameters(self.venv_params)
 
     @property
     def notes(self) -> Path:
@@ -80,6 +84,7 @@ class MvenvBackend(nox.virtualenv.VirtualEnv):
         """Make it, or take the one that is there; return whether it is new."""
         self._mark_folder()
         try:
+            _ = self.chosen  # nox shows a traceback of what a constructor raises
             if self.reuse_existing and self._is_usable():
                 logger.debug(
                     f"Reusing existing virtual environment at {self.location_name}."
@@ -177,7 +182,7 @@ class MvenvBackend(nox.virtualenv.VirtualEnv):
 
 
 def _read_parameters(parameters: Iterable[str]) -> dict[str, Any]:
-    """Return what ``venv_params`` say; `ValueError` for what is not understood."""
+    """Return the parameters by the names that they have in a request."""
     chosen: dict[str, Any] = dict.fromkeys(_PARAMETERS.values(), False)
     chosen["prompt"] = None
     rest = iter(parameters)
@@ -188,7 +193,7 @@ def _read_parameters(parameters: Iterable[str]) -> dict[str, Any]:
         elif option == "--prompt":
             chosen["prompt"] = value if equals else next(rest, None)
         else:
-            raise ValueError(
+            raise UsageError(
                 f"the backend mvenv does not know `{word}` of venv_params; it knows"
                 f" {', '.join([*_PARAMETERS, '--prompt'])}"
             )
@@ -209,13 +214,15 @@ def _hours() -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{_HOURS} is `{text}`: it must be a number") from None
+        raise UsageError(f"{_HOURS} is `{text}`: it must be a number") from None
 
 
 def _failed(error: MvenvError) -> nox.command.CommandFailed:
     output = error.output if isinstance(error, BuildError) else ""
     if output:
         sys.stderr.write(f"{output.rstrip()}\n")
+    # nox shows nothing of the exception itself.
+    logger.error(told(error).partition("\n")[0] if output else told(error))
     return nox.command.CommandFailed(told(error))
 
 

@@ -54,6 +54,15 @@ class MvenvEnvironment(VirtualEnv, ABC):
         """Arguments of ``pip install`` that were served when it was made."""
         super().__init__(create_args)
 
+    def setup(self) -> None:
+        """Set it up; what mvenv finds wrong is told as tox tells a failure."""
+        from mvenv.errors import MvenvError
+
+        try:
+            super().setup()
+        except MvenvError as error:
+            raise Fail(f"{self.name}: {told(error)}") from error
+
     def register_config(self) -> None:
         """Declare the settings that tox does not have."""
         super().register_config()
