@@ -14,7 +14,6 @@ import stat
 import statistics
 import sys
 import time
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +25,17 @@ from tools import PYTHON, calm
 _LOCKS = Path(__file__).parent / "locks"
 _PROJECT = Path(__file__).parents[1]
 _PLUGINS: dict[str, tuple[str, ...]] = {
-    "tox": (),
-    "tox-uv": ("tox-uv",),
+    "mvenv, lock": (str(_PROJECT),),  # first: the others' requirements are of it
     "mvenv, deps": (str(_PROJECT),),
-    "mvenv, lock": (str(_PROJECT),),
+    "tox-uv": ("tox-uv",),
+    "tox": (),
 }
+_PINS = "requirements-{}.txt"
+_LIST = """\
+from importlib.metadata import distributions
+found = {f"{one.metadata['Name']}=={one.version}" for one in distributions()}
+print("\\n".join(sorted(found)))
+"""
 _STAMP = "import sys, time; open(sys.argv[1], 'w').write(repr(time.time()))"
 
 
@@ -38,18 +43,24 @@ def main() -> None:
     """Measure, print, and write down if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--workload", default="web", choices=("small", "web"))
-    parser.add_argument("--pythons", default="3.11,3.12,3.13")
+    parser.add_argument(
+        "--workload", default="matrix", choices=("small", "web", "matrix")
+    )
+    parser.add_argument("--pythons", default="3.9,3.10,3.11,3.12,3.13")
     parser.add_argument("--folder", type=Path, required=True, help="on the disk to use")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     pythons = asked.pythons.split(",")
     place = asked.folder.absolute() / "tox-recreate"
-    contestants = [
-        Contestant.install(name, place, asked.workload, pythons) for name in _PLUGINS
-    ]
-    for one in contestants:
+    if place.exists():
+        parser.error(f"{place} exists: what deleting it leaves would be measured too")
+    contestants: list[Contestant] = []
+    for name in _PLUGINS:
+        one = Contestant.install(name, place, _LOCKS / asked.workload, pythons)
+        if contestants:
+            contestants[0].hand_pins_to(one)
         one.race()  # fills caches and stores
+        contestants.append(one)
     rounds: dict[str, list[Round]] = {one.name: [] for one in contestants}
     for _ in range(asked.runs):
         for one in contestants:
@@ -98,11 +109,10 @@ class Contestant:
 
     @classmethod
     def install(
-        cls, name: str, place: Path, workload: str, pythons: list[str]
+        cls, name: str, place: Path, lock: Path, pythons: list[str]
     ) -> Contestant:
         """Install tox with a plugin, and write a project."""
         own = place / name.replace(", ", "-")
-        shutil.rmtree(own, ignore_errors=True)
         own.mkdir(parents=True)
         environ = calm(dict(os.environ)) | {
             "HOME": str(own / "home"),
@@ -115,7 +125,7 @@ class Contestant:
         pip = [python, "-m", "pip", "install", "-q", "tox"]
         run_quietly([*pip, *_PLUGINS[name]], environ=environ)
         made = cls(name, own, pythons, environ)
-        made.write_project(_LOCKS / workload)
+        made.write_project(lock)
         return made
 
     def write_project(self, lock: Path) -> None:
@@ -124,11 +134,9 @@ class Contestant:
         project.mkdir()
         for file in ("poetry.lock", "pyproject.toml"):
             shutil.copy(lock / file, project / file)
-        text = (lock / "pyproject.toml").read_text(encoding="utf-8")
-        needed = tomllib.loads(text)["project"]["dependencies"]
-        deps = "".join(f"\n    {one}" for one in needed)
         locked = self.name.endswith("lock")
-        settings = "lock = poetry.lock" if locked else f"deps ={deps}"
+        deps = "deps = -r " + _PINS.format("{env_name}")
+        settings = "lock = poetry.lock" if locked else deps
         requires = "requires = mvenv\n" if self.name.startswith("mvenv") else ""
         (project / "tox.ini").write_text(
             f"[tox]\n{requires}no_package = true\nenv_list = {','.join(self.pythons)}\n"
@@ -136,6 +144,14 @@ class Contestant:
             f'commands = python -c "{_STAMP}" {{tox_root}}/stamp-{{env_name}}\n',
             encoding="utf-8",
         )
+
+    def hand_pins_to(self, other: Contestant) -> None:
+        """Write what it installed as the requirements of another's environments."""
+        for python in self.pythons:
+            inside = self.place / "project/.tox" / python / "bin/python"
+            pins = run_quietly([inside, "-I", "-c", _LIST], environ=self.environ)
+            told = other.place / "project" / _PINS.format(python)
+            told.write_text(pins, encoding="utf-8")
 
     def race(self) -> Round:
         """Recreate all environments."""
