@@ -42,6 +42,16 @@ def test_offline_all_missing_files_are_named_before_anything(
     assert not list(folder.iterdir())
 
 
+def test_of_many_missing_files_some_are_named(folder: Path) -> None:
+    requests = [wanted(b"x", f"n{number}-2-py3-none-any.whl") for number in range(8)]
+
+    with pytest.raises(OfflineError, match="8 files are needed") as caught:
+        fetch_all(requests, folder, replace(DEAD, offline=True))
+
+    assert caught.value.message.count(".whl") == 5
+    assert caught.value.message.endswith(" and 3 more")
+
+
 def test_offline_folders_serve(
     folder: Path, make_wheel: WheelMaker, simple_index: IndexMaker
 ) -> None:

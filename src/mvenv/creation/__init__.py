@@ -33,7 +33,7 @@ from mvenv.store.attempts import until_sound
 from mvenv.store.entries import WheelStore
 from mvenv.store.layout import StoreLayout, open_layout
 from mvenv.store.locking import using
-from mvenv.store.runs import RunFolder
+from mvenv.store.runs import RunFolder, sweep_runs
 from mvenv.target import Target
 from mvenv.values import asdict, dataclass, field
 
@@ -64,6 +64,7 @@ def create(request: CreateRequest, reporter: Reporter) -> Created:
     # Before a store is made for it: what is wrong with a lockfile leaves nothing.
     lockfile = None if place is None or _is_store(request.store) else _read(place)
     layout = open_layout(request.store)
+    sweep_runs(layout)
     target = _inspect(request, layout)
     skeleton = load_skeleton(target, memory=layout.interpreters_text)
     seeds = request.seeds if request.seeds is not None else venv_seeds(target)

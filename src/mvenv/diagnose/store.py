@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from mvenv.diagnose.entries import Count, EntryLook
@@ -42,11 +42,13 @@ def examine_store(
     *,
     users: Users | None = None,
     twins: Twins | None = None,
+    tags: Container[str] | None = None,
 ) -> Examination:
     """Look at the entries ``keys`` of a store, or at all of it where that is `None`.
 
     ``roots`` are the environments to tell who is hit; ``users`` the same, where their
     plans are read already; ``twins`` are environments that were looked at as closely.
+    Of bytecode, only what is for ``tags`` is looked at, if there are any.
     What cannot be read is a finding, never an error.
     """
     users = users or Users(layout, roots)
@@ -66,8 +68,10 @@ def examine_store(
             count.rehashed += vouched if level is Level.FULL else 0
             if not vouched:
                 look.look()
-            tags = twins.tags_of(key) if twins and vouched else ()
-            count.findings += examine_stored_bytecode(layout, key, level, known=tags)
+            right = twins.tags_of(key) if twins and vouched else ()
+            count.findings += examine_stored_bytecode(
+                layout, key, level, tags=tags, known=right
+            )
         if whole:
             count.findings += _aliens(layout)
         count.findings += _leftovers(layout)

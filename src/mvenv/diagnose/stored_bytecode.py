@@ -18,19 +18,25 @@ __all__ = ["examine_stored_bytecode"]
 
 
 def examine_stored_bytecode(
-    layout: StoreLayout, key: StoreKey, level: Level, *, known: Container[str]
+    layout: StoreLayout,
+    key: StoreKey,
+    level: Level,
+    *,
+    tags: Container[str] | None,
+    known: Container[str],
 ) -> Iterator[Finding]:
     """Yield the tags whose bytecode is not as it was compiled; it can be made again.
 
-    ``known`` are tags of which each file was found right already.
+    Of all, or of ``tags``; ``known`` are those of which each file was found right
+    already.
     """
     folder = layout.entry(key) / BYTECODE
     try:
-        tags = sorted(os.listdir(folder))
+        present = sorted(os.listdir(folder))
     except OSError:
         return
-    for tag in tags:
-        if tag in known:
+    for tag in present:
+        if tag in known or (tags is not None and tag not in tags):
             continue
         code, detail = _what_is_wrong(folder / tag, key, level)
         if code is not None:
@@ -59,27 +65,25 @@ def _what_is_wrong(root: Path, key: StoreKey, level: Level) -> tuple[str | None,
     this_boot = boot_id()
     flushed = (this_boot and manifest.boot_id == this_boot) or (root / SYNCED).exists()
     whole = level is Level.FULL or not flushed
+    # As text: these are thousands, and paths as objects take longer than the look.
+    tree = f"{root}/{TREE}/"
     unsealed = [
         file
         for file in manifest.files
-        if whole or not _is_sealed(root / TREE / file.path, file)
+        if whole or not _is_sealed(tree + file.path, file)
     ]
-    wrong = [
-        file.path
-        for file in unsealed
-        if not has_content(str(root / TREE / file.path), file)
-    ]
+    wrong = [file.path for file in unsealed if not has_content(tree + file.path, file)]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         return "F18", f"`{wrong[0]}`{more} is not what was compiled"
-    if all(_is_sealed(root / TREE / file.path, file) for file in unsealed):
+    if all(_is_sealed(tree + file.path, file) for file in unsealed):
         return None, ""
     return "F44", "has other dates or modes"
 
 
-def _is_sealed(path: Path, file: ManifestFile) -> bool:
+def _is_sealed(path: str, file: ManifestFile) -> bool:
     try:
-        seen = path.lstat()
+        seen = os.lstat(path)
     except OSError:
         return False
     return (

@@ -72,6 +72,8 @@ def look(
         )
         users = users_of(layout, seen.subjects)
         twins = Twins(layout.root, seen.scrubbed, whole=level is Level.FULL)
+        # A matrix has bytecode for each of its interpreters: a quick look is at one.
+        narrow = level is Level.QUICK and not whole_store
         examination = examine_store(
             layout,
             None if whole_store else keys,
@@ -79,6 +81,7 @@ def look(
             users.roots,
             users=users,
             twins=twins,
+            tags=_tags(seen.subjects) if narrow else None,
         )
         seen.unseen = twins.unseen
         seen.store = _looked(layout.root, examination)
@@ -92,6 +95,12 @@ def look(
         if whole_store:
             seen.findings += _gone(layout, users)
     return seen
+
+
+def _tags(subjects: Iterable[Subject]) -> frozenset[str]:
+    """Return the interpreters' tags that the environments have bytecode of."""
+    plans = (subject.plan for subject in subjects)
+    return frozenset(plan.bytecode.tag for plan in plans if plan and plan.bytecode)
 
 
 @contextlib.contextmanager

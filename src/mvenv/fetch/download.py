@@ -34,6 +34,8 @@ from mvenv.progress import Reporter
 
 __all__ = ["Fetched", "Fetcher", "FileRequest"]
 
+_SHOWN = 5
+"""Names of files that are told at most."""
 _GOODBYE = 2.0
 """Seconds that a broken off thread is waited for: only a name look-up or a connection
 being made cannot be cut short."""
@@ -112,9 +114,11 @@ class Fetcher:
         ]
         if missing:
             count = "1 file is" if len(missing) == 1 else f"{len(missing)} files are"
-            listed = ", ".join(f"`{name}`" for name in missing)
+            listed = ", ".join(f"`{name}`" for name in missing[:_SHOWN])
+            more = len(missing) - _SHOWN
             raise OfflineError(
-                f"{count} needed and not to be fetched: {listed}",
+                f"{count} needed and not to be fetched: {listed}"
+                + (f" and {more} more" if more > 0 else ""),
                 hint="run once without `--offline`, or name a folder with the files"
                 " by `--find-links`",
             )

@@ -9,6 +9,8 @@ from mvenv.diagnose.model import Level
 from mvenv.doctor import doctor
 from mvenv.doctor.model import DoctorRequest, Fate, Outcome
 from mvenv.integrations.words import LogReporter
+from mvenv.store.layout import open_layout
+from mvenv.store.runs import sweep_runs
 from mvenv.surroundings import Surroundings
 
 __all__ = ["look_after"]
@@ -21,8 +23,10 @@ def look_after(folder: Path, said: Surroundings) -> tuple[str, str]:
     """Look at an environment, and heal it; return what was healed and what is wrong.
 
     Each as one line, empty where there is nothing to say. What the user did on purpose
-    is neither. `MvenvError` where it cannot be looked at.
+    is neither. `MvenvError` where it cannot be looked at. What killed runs left in the
+    store is deleted.
     """
+    sweep_runs(open_layout(said.store))
     report = doctor(
         DoctorRequest(
             folders=(folder,),

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tox.execute.api import Execute
     from tox.tox_env.api import ToxEnvCreateArgs
 
-    from mvenv.creation.request import CreateRequest
     from mvenv.installing.request import InstallRequest
     from mvenv.selection.groups import GroupOptions
     from mvenv.surroundings import Surroundings
@@ -253,42 +252,35 @@ class MvenvEnvironment(VirtualEnv, ABC):
         self._made_now = True
 
     def _make(self) -> None:
-        from mvenv.creation import create
         from mvenv.env.state import Standing, observe
+        from mvenv.integrations.tox_apart import make
 
         kept = self._kept()
         if observe(self.env_dir, keep=kept).standing is Standing.FOREIGN:
             self._make_among_others()
             return
-        create(self._create_request(kept), LogReporter())
+        make(self._asked(kept))
 
-    def _create_request(self, kept: tuple[str, ...]) -> CreateRequest:
-        from mvenv.creation.request import CreateRequest
+    def _asked(self, kept: tuple[str, ...]) -> dict[str, Any]:
+        """Return what to make, in plain values."""
+        from mvenv.values import asdict
 
         said = self.surroundings()
         lockfile, groups = self._locked(said)
-        return CreateRequest(
-            folder=str(self.env_dir),
-            lockfile=lockfile,
-            locked=lockfile is not None,
-            start=str(self.core["tox_root"]),
-            python=str(self.base_python.extra["executable"]),
-            groups=groups,
-            policy=said.policy,
-            require_link=False,
-            seeds=self._seeds(),
-            upgrade_seeds=bool(self.conf["download"]),
-            bytecode=said.bytecode,
-            prompt=None,
-            system_site_packages=self.conf["system_site_packages"],
-            clear=True,
-            copies=self.conf["always_copy"],
-            store=said.store,
-            seal=True,
-            fetch=said.fetch,
-            environ=dict(self.environment_variables),
-            keep=kept,
-        )
+        return {
+            "variables": dict(said.environ),
+            "folder": str(self.env_dir),
+            "lockfile": lockfile,
+            "start": str(self.core["tox_root"]),
+            "python": str(self.base_python.extra["executable"]),
+            "groups": asdict(groups),
+            "seeds": self._seeds(),
+            "upgrade_seeds": bool(self.conf["download"]),
+            "system_site_packages": self.conf["system_site_packages"],
+            "copies": self.conf["always_copy"],
+            "environ": dict(self.environment_variables),
+            "keep": kept,
+        }
 
     def _make_among_others(self) -> None:
         """Make it in a folder that has other things, as `venv` does."""

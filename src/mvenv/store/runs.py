@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["RunFolder", "bury", "deleting", "discard", "is_being_deleted", "sweep"]
+__all__ = [
+    "RunFolder",
+    "bury",
+    "deleting",
+    "discard",
+    "is_being_deleted",
+    "sweep",
+    "sweep_runs",
+]
 
 _MOMENT = 1.0
 """Seconds; others hold that lock only to ask."""
@@ -85,11 +93,16 @@ def discard(layout: StoreLayout, path: Path) -> None:
         shutil.rmtree(bury(layout, path), ignore_errors=True)
 
 
+def sweep_runs(layout: StoreLayout) -> None:
+    """Delete the scratch folders of killed runs, and nothing else: one listing."""
+    sweep_scratch(layout.tmp_text, "")
+
+
 def sweep(layout: StoreLayout) -> None:
     """Delete what killed runs left: scratch folders, trash, records without a name."""
     import shutil
 
-    sweep_scratch(layout.tmp, "")
+    sweep_runs(layout)
     # The folder's own time moves with each run, and is of the file system's clock.
     before = layout.tmp.stat().st_mtime_ns - _HOUR
     records = (layout.envs, layout.plans, layout.ready, layout.builds, layout.large)
