@@ -7,7 +7,6 @@ last file is shared again: who is killed leaves files that are allowed to be eit
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +30,7 @@ from mvenv.hashes import digest_file
 from mvenv.link.modes import LinkChoice, LinkMode, LinkPolicy
 from mvenv.link.probe import probe
 from mvenv.locking import lock_folder
+from mvenv.names import normalized
 from mvenv.plan.changes import Proof, Put
 from mvenv.plan.wanted import WantedFile, wanted_files
 from mvenv.progress import Reporter
@@ -39,8 +39,6 @@ from mvenv.store.locking import using
 from mvenv.store.runs import RunFolder
 
 __all__ = ["EditRequest", "Edited", "edit"]
-
-_SEPARATORS = re.compile(r"[-_.]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +134,7 @@ def edit(request: EditRequest, reporter: Reporter) -> Edited:
 def _known(names: Iterable[str], receipt: Receipt) -> tuple[str, ...]:
     """Return names as they are on record; errors for all that are not, together."""
     there = {one.name for one in receipt.distributions}
-    normalised = dict.fromkeys(_SEPARATORS.sub("-", name).lower() for name in names)
+    normalised = dict.fromkeys(normalized(name) for name in names)
     unknown = [name for name in normalised if name not in there]
     if unknown:
         raise SeveralErrors.unless_one([_unknown(name, there) for name in unknown])

@@ -86,9 +86,11 @@ def unseal_record(kind: str, version: int, content: bytes) -> bytes | None:
     return payload
 
 
-def write_record(path: StrPath, kind: str, version: int, payload: bytes) -> None:
+def write_record(
+    path: StrPath, kind: str, version: int, payload: bytes, *, mode: int = 0o644
+) -> None:
     """Write a record under its name at once; `OSError` where that fails."""
-    replace_bytes(path, seal_record(kind, version, payload))
+    replace_bytes(path, seal_record(kind, version, payload), mode=mode)
 
 
 def read_record(path: StrPath, kind: str, version: int) -> bytes | None:
@@ -100,9 +102,11 @@ def read_record(path: StrPath, kind: str, version: int) -> bytes | None:
     return unseal_record(kind, version, content)
 
 
-def store_json(path: StrPath, kind: str, version: int, value: Any) -> None:
+def store_json(
+    path: StrPath, kind: str, version: int, value: Any, *, mode: int = 0o644
+) -> None:
     """Write ``value`` as a JSON record."""
-    write_record(path, kind, version, to_json(value))
+    write_record(path, kind, version, to_json(value), mode=mode)
 
 
 def load_json(path: StrPath, kind: str, version: int) -> Any:

@@ -55,6 +55,9 @@ def test_dependencies_are_linked_and_a_second_time_pip_is_not_asked(
     assert _linked(workplace, "below")
     assert (workplace.root / ".tox/a/.tox-info.json").is_file()
     assert (workplace.root / ".tox/a/log").is_dir()
+    told = [*workplace.root.glob(".tox/.mvenv/a/pylock.toml")]
+    told += workplace.store.glob("resolutions/*")
+    assert {one.stat().st_mode & 0o777 for one in told} == {0o600}
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ import binascii
 import json
 import os
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import NamedTuple
 
 from mvenv.env.receipt import FOLDER
 from mvenv.errors import EnvironmentFault, InvalidWheel
+from mvenv.names import normalized
 from mvenv.target import Scheme
 from mvenv.wheels.metadata import parse_headers
 from mvenv.wheels.record import RecordEntry, read_record
@@ -24,7 +24,6 @@ __all__ = ["Environment", "Installation", "Row", "read_installed"]
 
 _SHA256_BYTES = 32
 _SUFFIX = ".dist-info"
-_SEPARATORS = re.compile(r"[-_.]+")
 _WRITTEN = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 
 
@@ -176,7 +175,7 @@ def _read(environment: Environment, dist_info: str) -> Installation:
             alone = "its metadata cannot be read"
     return Installation(
         name=name,
-        normalized=_SEPARATORS.sub("-", name).lower(),
+        normalized=normalized(name),
         version=version,
         dist_info=dist_info,
         rows=rows,

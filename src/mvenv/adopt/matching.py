@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from mvenv.adopt.installed import Environment, Installation
 from mvenv.errors import MvenvError
 from mvenv.hashes import sha256_file
+from mvenv.names import project_of
 from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.layout import ADOPTED, StoreKey, StoreLayout, entry_key, is_adopted
 from mvenv.store.names import MANIFEST
@@ -22,7 +22,6 @@ __all__ = ["BROUGHT", "Entries", "Match", "lay_out"]
 
 BROUGHT = frozenset({Placing.LINK, Placing.PRIVATE, Placing.EMPTY})
 """Files that stand in the environment as they are in the wheel."""
-_SEPARATORS = re.compile(r"[-_.]+")
 
 
 class Match(NamedTuple):
@@ -67,7 +66,7 @@ class Entries:
 
     def __post_init__(self) -> None:
         for key, filename in _all_entries(self.store.layout):
-            name = _SEPARATORS.sub("-", filename.partition("-")[0]).lower()
+            name = project_of(filename)
             self._keys.setdefault(name, []).append(key)
 
     def match(self, one: Installation) -> Match | None:

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 
 from mvenv.diagnose.claims import Foreign, listed_files, sha256_of_row
 from mvenv.diagnose.model import Finding, HealClass
-from mvenv.diagnose.names import normalized
 from mvenv.diagnose.reading import content_at, opened, sha256_at
 from mvenv.diagnose.subject import Subject
 from mvenv.env.receipt import Generated, Installed
+from mvenv.names import normalized
 from mvenv.plan.model import Plan
 
 __all__ = ["Drift", "find_drift"]

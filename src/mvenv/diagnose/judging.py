@@ -18,8 +18,8 @@ from mvenv.diagnose.expected import (
     claimed_paths,
     path_of_row,
 )
+from mvenv.diagnose.headers import says_whose_it_is
 from mvenv.diagnose.model import Expected, Finding, HealClass, Kind, Touched
-from mvenv.diagnose.names import normalized, read_headers
 from mvenv.diagnose.reading import begins, content_at, only_nulls, sha256_at
 from mvenv.diagnose.subject import Subject
 from mvenv.diagnose.users import Users
@@ -303,9 +303,8 @@ class Judge:
         above, _, name = expected.path.rpartition("/")
         if name != "METADATA" or not above.endswith(".dist-info"):
             return False
-        headers = read_headers(content_at(name, folder, _MOST))
-        named = normalized(headers.get("name", ""))
-        if headers.get("version") and named == normalized(expected.distribution or ""):
+        content = content_at(name, folder, _MOST)
+        if says_whose_it_is(content, expected.distribution or ""):
             return False
         detail = "does not say whose it is"
         users = self._sharing(expected, seen)

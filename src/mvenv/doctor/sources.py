@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from mvenv.diagnose.model import Expected
 from mvenv.diagnose.users import Users
 from mvenv.errors import MvenvError, SeveralErrors
 from mvenv.hashes import sha256_file
+from mvenv.names import project_of
 from mvenv.progress import Reporter
 from mvenv.store.entries import StoredWheel, WheelStore
 from mvenv.store.inodes import names_of
@@ -188,9 +188,8 @@ class Sources:
         if filename is None:
             self.reasons[key] = "nobody knows its file name any more"
             return []
-        plain = FileRequest(
-            name=_project(filename), filename=filename, hashes=(("sha256", key),)
-        )
+        name: Any = project_of(filename)  # the type has no name outside of `packaging`
+        plain = FileRequest(name=name, filename=filename, hashes=(("sha256", key),))
         found = [
             request
             for lockfile in self._lockfiles_of(key)
@@ -243,11 +242,6 @@ def _in_lockfile(
                     index_name=names.get(package.index) if package.index else None,
                     size=one.size,
                 )
-
-
-def _project(filename: str) -> Any:
-    """Return the normalized name of a wheel's project (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", filename.partition("-")[0]).lower()
 
 
 def _state(seen: os.stat_result) -> _Stat:

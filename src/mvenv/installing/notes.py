@@ -44,7 +44,8 @@ class Notes:
         text = pylock_text(packages.values())
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            replace_bytes(self.lockfile, text.encode())
+            # An address can be signed: it is nobody else's business.
+            replace_bytes(self.lockfile, text.encode(), mode=0o600)
         except OSError as error:
             doing = "noting what is installed"
             raise SystemFault.from_os_error(error, doing) from error

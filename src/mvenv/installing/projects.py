@@ -13,6 +13,7 @@ from typing import Any
 from mvenv.errors import SystemFault
 from mvenv.fetch.urls import file_url_path
 from mvenv.installing.arguments import TAKE_VALUE
+from mvenv.names import normalized
 from mvenv.records import replace_bytes
 from mvenv.values import dataclass
 
@@ -86,7 +87,7 @@ class _Project:
 
 def _name(requirement: str) -> str:
     found = _NAME.match(requirement)
-    return re.sub(r"[-_.]+", "-", found[0]).lower() if found else ""
+    return normalized(found[0]) if found else ""
 
 
 def _folder(word: str, start: Path) -> tuple[Path, tuple[str, ...]] | None:

@@ -61,7 +61,8 @@ class Remembered:
         if self._seconds > 0:
             value = {"made": int(time.time()), "packages": list(packages)}
             with contextlib.suppress(OSError):
-                store_json(self._folder / key, *_RECORD, value)
+                # An address can be signed: it is nobody else's business.
+                store_json(self._folder / key, *_RECORD, value, mode=0o600)
                 self._sweep()
 
     def _sweep(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from mvenv.errors import BuildError, SystemFault
 from mvenv.fetch.pip import pip_environment, run_pip, scratch
 from mvenv.fetch.urls import file_url_path
 from mvenv.installing.notes import PackageTable
+from mvenv.names import normalized
 from mvenv.target import Target
 from mvenv.values import dataclass
 
@@ -60,12 +60,8 @@ def installed_names(folder: Path, target: Target) -> list[str]:
         for name in names:
             if name.endswith((".dist-info", ".egg-info")):
                 project, _, version = name.rpartition(".")[0].partition("-")
-                found.add(f"{_normalized(project)} {version}")
+                found.add(f"{normalized(project)} {version}")
     return sorted(found)
-
-
-def _normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @contextlib.contextmanager
@@ -138,7 +134,7 @@ def packages_of(report: dict[str, Any]) -> Found:
 
 def _package(item: dict[str, Any]) -> PackageTable | None:
     info, metadata = item["download_info"], item["metadata"]
-    name = _normalized(metadata["name"])
+    name = normalized(metadata["name"])
     package: PackageTable = {"name": name, "version": metadata["version"]}
     below = {"subdirectory": info["subdirectory"]} if info.get("subdirectory") else {}
     if vcs := info.get("vcs_info"):

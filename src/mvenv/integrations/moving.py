@@ -8,6 +8,7 @@ import stat
 
 from mvenv.env.compiled import CACHE
 from mvenv.env.receipt import FOLDER
+from mvenv.names import project_of
 from mvenv.paths import parent_of
 
 TYPE_CHECKING = False
@@ -58,15 +59,8 @@ def remove_installed(environment: str, site: str, names: Collection[str]) -> Non
     except FileNotFoundError:
         return
     for name in present:
-        if _project(name) in names:
+        if project_of(name) in names:
             _remove(environment, site, f"{site}/{name}")
-
-
-def _project(metadata: str) -> str:
-    """Return the normalised name (PEP 503) of what a metadata folder is of."""
-    import re
-
-    return re.sub(r"[-_.]+", "-", metadata.partition("-")[0]).lower()
 
 
 def _remove(environment: str, site: str, metadata: str) -> None:

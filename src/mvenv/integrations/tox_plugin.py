@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
 from tox.plugin import impl
@@ -13,6 +12,7 @@ from mvenv.integrations.tox_runner import (
     MvenvPep517Packager,
     MvenvRunner,
 )
+from mvenv.names import normalized
 
 if TYPE_CHECKING:
     from tox.config.sets import ConfigSet
@@ -53,7 +53,7 @@ def _is_required(core_conf: ConfigSet) -> bool:
         requires = core_conf["requires"]
     except KeyError:
         return False
-    return any(re.sub(r"[-_.]+", "-", one.name).lower() == "mvenv" for one in requires)
+    return any(normalized(one.name) == "mvenv" for one in requires)
 
 
 def _is_chosen(state: State) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from mvenv.diagnose.roots import RootLook, RootStanding, look_at_root
 from mvenv.env.receipt import Receipt
 from mvenv.hashes import sha256_file
+from mvenv.names import project_of
 from mvenv.store.layout import StoreLayout
 from mvenv.store.registry import last_seen_ns, roots, unreadable_records
 
@@ -147,6 +147,5 @@ def _by_project(paths: Iterable[str]) -> defaultdict[str, set[str]]:
     """Return metadata folders by the project they are of ("Recording installs")."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for path in paths:
-        name = path.rpartition("/")[2].partition("-")[0]
-        found[re.sub(r"[-_.]+", "-", name).lower()].add(path)
+        found[project_of(path.rpartition("/")[2])].add(path)
     return found

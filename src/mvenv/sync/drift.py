@@ -6,19 +6,18 @@ import base64
 import binascii
 import os
 import posixpath
-import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mvenv.env.receipt import FOLDER
 from mvenv.errors import InvalidWheel
+from mvenv.names import normalized
 from mvenv.wheels.record import RecordEntry, read_record
 
 __all__ = ["ForeignDistribution", "find_foreign"]
 
 _METADATA = (".dist-info", ".egg-info")
-_SEPARATORS = re.compile(r"[-_.]+")
 _OURS = "mvenv"
 _LONGEST = 40
 """Bytes of an installer's name."""
@@ -105,7 +104,7 @@ def _read(
         and path != record
     ]
     return ForeignDistribution(
-        name=_SEPARATORS.sub("-", name).lower(),
+        name=normalized(name),
         version=version.partition("-py")[0],
         installer=_installer(place, metadata),
         metadata=metadata,

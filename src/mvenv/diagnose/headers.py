@@ -1,20 +1,20 @@
-"""Names of distributions, and the headers of their metadata."""
+"""The headers of METADATA."""
 
 from __future__ import annotations
 
-import re
+from mvenv.names import normalized
 
-__all__ = ["normalized", "read_headers"]
-
-_SEPARATORS = re.compile(r"[-_.]+")
+__all__ = ["says_whose_it_is"]
 
 
-def normalized(name: str) -> str:
-    """Return a project's name as PEP 503 has it."""
-    return _SEPARATORS.sub("-", name).lower()
+def says_whose_it_is(content: bytes, distribution: str) -> bool:
+    """Return whether METADATA has a version, and the name of this distribution."""
+    headers = _read_headers(content)
+    named = normalized(headers.get("name", ""))
+    return bool(headers.get("version")) and named == normalized(distribution)
 
 
-def read_headers(content: bytes) -> dict[str, str]:
+def _read_headers(content: bytes) -> dict[str, str]:
     """Return the headers of METADATA by their lower-case names; none where garbled.
 
     The first of each name; the text behind the first empty line is left out.
