@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mvenv.installing.remembered import Remembered
+from kit.targets import make_target
+from mvenv.installing.arguments import read_arguments
+from mvenv.installing.remembered import Remembered, resolution_key
+from mvenv.installing.request import InstallRequest
 from mvenv.store.layout import StoreLayout, open_layout
+from mvenv.surroundings import Surroundings
+from mvenv.values import replace
 
 PACKAGES = ({"name": "one", "version": "1.0"},)
 
@@ -63,3 +68,28 @@ def test_what_is_old_is_deleted(
     memory.keep("new", PACKAGES)
 
     assert not (layout.resolutions / "old").exists()
+
+
+def test_the_question_is_the_interpreters_and_not_its_paths(tmp_path: Path) -> None:
+    """`python3` and `python3.12` are one; another platform is another."""
+    target = make_target()
+    environ = {"MVENV_STORE": str(tmp_path / "store")}
+    request = InstallRequest(
+        folder=tmp_path / "env",
+        arguments=(),
+        start=tmp_path,
+        notes=tmp_path / "notes",
+        remember=100.0,
+        surroundings=Surroundings.of(environ),
+        environ=environ,
+    )
+    asked = read_arguments(("one", "two>1"), tmp_path)
+    key = resolution_key(asked, (), target, request)
+
+    other = replace(target, executable=f"{target.executable}.9")
+    assert key is not None
+    assert resolution_key(asked, (), other, request) == key
+    other = replace(target, tags=target.tags[1:])
+    assert resolution_key(asked, (), other, request) != key
+    other = replace(target, markers={**target.markers, "python_version": "4.0"})
+    assert resolution_key(asked, (), other, request) != key

@@ -89,12 +89,14 @@ def resolution_key(
         return None
     places = [place_words(one, request.start) for one in settings.find_links]
     words = (
-        "mvenv resolution 1",
+        "mvenv resolution 2",
         *arguments.words,
         *named.words,
         "present",
         *present,
-        repr(target),
+        # Not its path: the same interpreter has several, `python3` and `python3.12`.
+        repr(sorted(target.markers.items())),
+        *target.tags,
         settings.index_url,
         *settings.extra_index_urls,
         repr(settings.offline),
