@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from mvenv.diagnose.examination import examine
 from mvenv.diagnose.model import Level
-from mvenv.doctor import doctor
+from mvenv.diagnose.subject import open_subject
 from mvenv.doctor.model import DoctorRequest, Fate, Outcome
+from mvenv.errors import MvenvError
 from mvenv.integrations.words import LogReporter
-from mvenv.store.layout import open_layout
+from mvenv.locking import lock_folder
+from mvenv.store.layout import StoreLayout, open_layout
 from mvenv.store.runs import sweep_runs
 from mvenv.surroundings import Surroundings
 
@@ -26,7 +29,12 @@ def look_after(folder: Path, said: Surroundings) -> tuple[str, str]:
     is neither. `MvenvError` where it cannot be looked at. What killed runs left in the
     store is deleted.
     """
-    sweep_runs(open_layout(said.store))
+    layout = open_layout(said.store)
+    sweep_runs(layout)
+    if _is_right(folder, layout):
+        return "", ""
+    from mvenv.doctor import doctor  # seldom needed
+
     report = doctor(
         DoctorRequest(
             folders=(folder,),
@@ -53,6 +61,22 @@ def look_after(folder: Path, said: Surroundings) -> tuple[str, str]:
         f"healed by mvenv: {_named(healed)}" if healed else "",
         _named(wrong) if wrong else "",
     )
+
+
+def _is_right(folder: Path, layout: StoreLayout) -> bool:
+    """Return whether each file has the stamp that it must have.
+
+    What is behind them in the store is not looked at: nobody is going to run that.
+    """
+    try:
+        with lock_folder(folder, exclusive=False):
+            subject = open_subject(folder, layout)
+            seen = examine(subject, Level.QUICK)
+    except (MvenvError, OSError):
+        return False  # it has words for it
+    findings = (*subject.findings, *seen.findings)
+    # What had to be hashed is put down by the other, and is known the next time.
+    return not seen.rehashed and all(one.drift for one in findings)
 
 
 def _named(outcomes: Iterable[Outcome]) -> str:
