@@ -280,12 +280,15 @@ def test_several_at_once(
     """Threads of one process, on an empty store and on a full one."""
     point_at(workplace, simple_index, [make_wheel(f"w{n}") for n in range(4)])
     text = _ini(f"deps =\n    w0\n    w{{env:N:1}}\n    w2\n    w3\ncommands = {SHOW}")
-    workplace.write("tox.ini", text.replace("env_list = a", "env_list = a, b, c, d"))
+    names = "a, b, c, d, e, f, g, h"
+    workplace.write("tox.ini", text.replace("env_list = a", f"env_list = {names}"))
+    variables = {"MVENV_STORE": str(workplace.root.parent / "empty")}
 
     for _ in range(2):
-        out = workplace.succeed("tox", "-p", "4", "--parallel-no-spinner", "-r", "-o")
+        words = ("-p", "8", "--parallel-no-spinner", "-r", "-o")
+        out = workplace.succeed("tox", *words, **variables)
 
-        assert out.count("has w0=1.0 w1=1.0 w2=1.0 w3=1.0\n") == 4
+        assert out.count("has w0=1.0 w1=1.0 w2=1.0 w3=1.0\n") == 8
 
 
 def test_pip_is_there_where_it_is_asked_for(workplace: Workplace) -> None:
