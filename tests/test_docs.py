@@ -1,61 +1,149 @@
-"""The reference pages say what the program does."""
+"""The reference pages say what the program does, and links lead somewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
 
-from mvenv.cli.commands import command
+from mvenv.cli.venv import venv_parser
 
-DOCS = Path(__file__).parents[1] / "docs"
-
-
-def _options() -> list[tuple[str, str, str]]:
-    """Return (command, option, variable) of the whole command line."""
-    found = []
-    for name, one in _commands(command):
-        for parameter in one.params:
-            variable = parameter.envvar
-            assert isinstance(variable, str), (
-                f"{name}: {parameter.name} has no variable"
-            )
-            flags = [*parameter.opts, *parameter.secondary_opts]
-            if isinstance(parameter, click.Option):
-                found += [(name, flag, variable) for flag in flags]
-            else:
-                found.append(
-                    (name, parameter.name.upper() if parameter.name else "", variable)
-                )
-    return found
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
-def _commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        one = group.get_command(context, name)
-        assert one is not None
-        if isinstance(one, click.Group):
-            yield from ((f"{name} {below}", inner) for below, inner in _commands(one))
-        else:
-            yield name, one
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    """Return the extension that writes the reference."""
+    sys.path.insert(0, str(DOCS / "_ext"))
+    try:
+        import command_line
+    finally:
+        sys.path.pop(0)
+    return command_line
 
 
-@pytest.mark.parametrize(("name", "option", "variable"), _options())
-def test_every_option_is_documented_with_its_variable(
-    name: str, option: str, variable: str
+def test_every_command_is_in_the_reference_with_its_options(
+    reference: ModuleType,
 ) -> None:
-    page = (DOCS / "cli.md").read_text(encoding="utf-8")
+    """Each below a heading of its own, with name, variable and meaning."""
+    page = reference.expand((DOCS / "cli.md").read_text(encoding="utf-8"))
+    sections = dict(re.findall(r"^## (.*)\n((?:(?!## ).*\n?)*)", page, re.MULTILINE))
 
-    assert f"## mvenv {name}" in page
-    assert f"`{option}" in page or f"{option}`" in page or f"[{option}]" in page
-    assert f"`{variable}`" in page
+    for path, (one, _) in reference.all_commands().items():
+        rows = re.findall(
+            r"^\| `(.*)` \| `(.*)` \| (.+) \|$", sections[path], re.MULTILINE
+        )
+        assert one.params
+        assert len(rows) == len(one.params)
+        for parameter, (names, variable, _meaning) in zip(
+            one.params, rows, strict=True
+        ):
+            assert variable == parameter.envvar
+            if isinstance(parameter, click.Option):
+                assert {*parameter.opts, *parameter.secondary_opts} <= {
+                    *re.split(r"[ ,/]+", names)
+                }
+        assert f"[`{path}`](#{path.replace(' ', '-')})" in page
 
 
-def test_every_page_is_in_the_index() -> None:
-    index = (DOCS / "index.md").read_text(encoding="utf-8").split()
-    pages = {page.stem for page in DOCS.glob("*.md")} - {"index"}
+def test_the_reference_of_the_drop_in_has_all_its_options(
+    reference: ModuleType,
+) -> None:
+    page = reference.expand((DOCS / "venv.md").read_text(encoding="utf-8"))
 
-    assert pages <= set(index)
+    for action in venv_parser("x")._actions:
+        for option in action.option_strings:
+            assert re.search(rf"^\| `.*{option}\b.*` \| .+ \|$", page, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "fence",
+    [
+        "{options} mvenv nothing\n",
+        "{options} mvenv list\n--nothing: of that name\n",
+        "{options} mvenv store export\n--env: no text for ARCHIVE, which has no help\n",
+        "{options} mvenv list\n--json: once\n--json: twice\n",
+        "{options} mvenv list\nno such line\n",
+        "{variables}\nMVENV_STORE: an option's\n",
+    ],
+)
+def test_what_fits_no_command_ends_the_build(reference: ModuleType, fence: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        reference.expand(f"```{fence}```\n")
+
+
+def test_a_note_takes_the_place_of_the_help_and_defaults_are_clicks(
+    reference: ModuleType,
+) -> None:
+    text = reference.expand(
+        "```{options} mvenv selftest\n--json: For programs.\n```\nAfter.\n"
+    )
+
+    assert text.startswith("```text\nmvenv selftest [OPTIONS]\n```\n")
+    assert "| `--json` | `MVENV_JSON` | For programs. |\n" in text
+    assert re.search(r"\| `--rounds N` .* Default: `1`\. \|\n", text)
+    assert text.endswith("\nAfter.\n")
+
+
+def test_every_variable_of_the_sources_is_in_the_reference(
+    reference: ModuleType,
+) -> None:
+    page = DOCS / "reference" / "variables.md"
+    listed = set(
+        re.findall(
+            r"^\| `(MVENV_\w+)`", reference.expand(page.read_text()), re.MULTILINE
+        )
+    )
+    literal = re.compile(r"[\"'](MVENV_[A-Z0-9_]*[A-Z0-9])[\"']")
+    used = {
+        name
+        for module in (ROOT / "src").rglob("*.py")
+        for name in literal.findall(module.read_text(encoding="utf-8"))
+    }
+
+    assert used
+    assert used <= listed
+
+
+def test_every_page_is_in_the_index_once() -> None:
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    trees = re.findall(r"^```\{toctree\}\n((?:.*\n)*?)```$", index, re.MULTILINE)
+    listed = [
+        line for tree in trees for line in tree.split() if not line.startswith(":")
+    ]
+    captions = re.findall(r"^:caption: (.*)$", index, re.MULTILINE)
+    pages = [str(page.relative_to(DOCS).with_suffix("")) for page in PAGES]
+
+    assert {"How-to guides", "Reference", "Explanation"} <= set(captions)
+    assert sorted(line for line in listed if line in pages) == sorted(
+        set(pages) - {"index"}
+    )
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *PAGES], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    """Of README too, which Sphinx does not read."""
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if target.startswith(("https://", "http://", "mailto:")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in _anchors(file), target
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and MyST make them."""
+    headings = re.findall(r"^#{1,3} (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {heading.replace(" ", "-") for heading in plain}

@@ -26,6 +26,7 @@ _SHOWN = 20
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="FOLDER",
     envvar="MVENV_SELFTEST_FOLDER",
     help="Where to make a scratch folder: on the disk that is to be tried. Default:"
     " the system's folder for temporary files.",
@@ -33,6 +34,7 @@ _SHOWN = 20
 @click.option(
     "--rounds",
     type=click.IntRange(min=1),
+    metavar="N",
     default=1,
     show_default=True,
     envvar="MVENV_SELFTEST_ROUNDS",
@@ -42,6 +44,7 @@ _SHOWN = 20
     "--seed",
     type=int,
     default=None,
+    metavar="N",
     envvar="MVENV_SELFTEST_SEED",
     help="Repeat the faults of a run that printed this number.",
 )

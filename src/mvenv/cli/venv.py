@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mvenv.cli.console import Console
     from mvenv.dropin.request import VenvRequest
 
-__all__ = ["FAILED", "is_for_venv", "run_venv"]
+__all__ = ["FAILED", "is_for_venv", "run_venv", "venv_parser"]
 
 FAILED = 1
 """Exit code of ``venv`` whatever went wrong; a wrong command line is 2."""
@@ -123,10 +123,11 @@ def _read_plainly(words: Sequence[str]) -> dict[str, Any] | None:
 
 def _read_whole(words: Sequence[str], program: str) -> dict[str, Any]:
     """Read as ``venv`` does; exits with 2 for mistakes, with 0 after the help."""
-    return vars(_parser(program).parse_args(words))
+    return vars(venv_parser(program).parse_args(words))
 
 
-def _parser(program: str) -> ArgumentParser:
+def venv_parser(program: str) -> ArgumentParser:
+    """Return the parser for what is not in the table; the reference is made of it."""
     from argparse import ArgumentParser
 
     parser = ArgumentParser(
