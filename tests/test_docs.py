@@ -121,7 +121,7 @@ def test_every_page_is_in_the_index_once() -> None:
     captions = re.findall(r"^:caption: (.*)$", index, re.MULTILINE)
     pages = [str(page.relative_to(DOCS).with_suffix("")) for page in PAGES]
 
-    assert {"How-to guides", "Reference", "Explanation"} <= set(captions)
+    assert {"Tutorial", "How-to guides", "Reference", "Explanation"} <= set(captions)
     assert sorted(line for line in listed if line in pages) == sorted(
         set(pages) - {"index"}
     )
