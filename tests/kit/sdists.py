@@ -99,7 +99,8 @@ def build_sdist(sdist_directory, config_settings=None):
     _begin("build_sdist")
     name = STEM + ".tar.gz"
     with tarfile.open(os.path.join(sdist_directory, name), "w:gz") as archive:
-        archive.add(ROOT, STEM)
+        # Not what tools put beside it: an environment is no source.
+        archive.add(ROOT, STEM, filter=lambda one: None if "/." in one.name else one)
     return name
 '''
 
