@@ -13,13 +13,11 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 from kit.fences import Fence
-from kit.interpreters import find_interpreters
 from kit.pipelines import run_dockerfile, run_pipeline
-from kit.readers import Reader
+from kit.readers import Reader, pythons_here
 
 __all__ = ["TOOLS", "is_run", "is_slow", "needed_tools", "run_example"]
 
@@ -122,17 +120,11 @@ def _run_console(reader: Reader, fence: Fence) -> None:
     assert half == len(commands), f"{fence}: the shell ended early:\n{out}"
 
 
-@cache
-def _versions_here() -> frozenset[str]:
-    return frozenset(one.short_version for one in find_interpreters())
-
-
 def _with_pythons_here(command: str) -> str:
     """Return a command for this machine: it need not have the version of a page."""
+    here = {one.short_version for one in pythons_here()}
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return _VERSION.sub(
-        lambda found: found[0] if found[0] in _versions_here() else own, command
-    )
+    return _VERSION.sub(lambda found: found[0] if found[0] in here else own, command)
 
 
 def _plain(text: str) -> str:

@@ -14,16 +14,18 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import mvenv
 from kit.indexes import IndexMaker
+from kit.interpreters import Interpreters, find_interpreters
 from kit.lockfiles import PoetryLockWriter
 from kit.sdists import ProjectMaker
 from kit.wheels import WheelMaker
 from mvenv.lockfiles.project import content_hash
 
-__all__ = ["Index", "Reader", "make_index"]
+__all__ = ["Index", "Reader", "make_index", "pythons_here"]
 
 _ROOT = Path(__file__).parents[2]
 _SOURCES = Path(mvenv.__file__).parent
@@ -109,6 +111,20 @@ def make_index(folder: Path) -> Index:
     return Index(wheels=wheels, url=url, own=place)
 
 
+@cache
+def pythons_here() -> Interpreters:
+    """Return the interpreters that readers have."""
+    return find_interpreters()
+
+
+def _pyenv() -> Path:
+    """Return where pyenv is: tests may run with another HOME, but by one of its own."""
+    siblings = Path(sys.base_prefix).parent
+    if siblings.name == "versions":
+        return siblings.parent
+    return Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+
+
 def _entry_points() -> str:
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
     groups = {"console_scripts": project["scripts"], **project["entry-points"]}
@@ -139,6 +155,7 @@ class Reader:
         """Make the home, the programs and the first project."""
         self.home.mkdir(parents=True)
         self._make_tools()
+        self._make_pythons()
         self.start_afresh()
 
     @property
@@ -205,6 +222,19 @@ class Reader:
             main.write_text("from mvenv.cli import main\n\nmain()\n")
             self._script("mvenv", f'exec python {main} "$@"')
 
+    def _make_pythons(self) -> None:
+        # Not in the environment's own folder, where they would take it for theirs.
+        self._pythons.mkdir()
+        for one in pythons_here():
+            place = self._pythons / f"python{one.short_version}"
+            if not place.exists():
+                place.symlink_to(one.executable)
+
+    @property
+    def _pythons(self) -> Path:
+        """Return a folder with the interpreters that the reader has."""
+        return self.home / ".pythons"
+
     def _script(self, name: str, line: str) -> None:
         path = self.tools / "bin" / name
         path.write_text(f"#!/bin/sh\n{line}\n")
@@ -218,11 +248,13 @@ class Reader:
     def environ(self) -> dict[str, str]:
         """Return the variables of the reader's first shell."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(_DROPPED)}
+        kept.pop("CI", None)  # nox would miss Pythons that a page names
+        places = (self.tools / "bin", self._pythons, os.environ["PATH"])
         return {
             **kept,
             "HOME": str(self.home),
-            "PATH": f"{self.tools / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "PYENV_ROOT": os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv")),
+            "PATH": os.pathsep.join(map(str, places)),
+            "PYENV_ROOT": str(_pyenv()),
             "LANG": "C.UTF-8",
             "COLUMNS": "120",
             "TMPDIR": str(self.home / ".tmp"),
