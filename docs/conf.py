@@ -21,4 +21,5 @@ myst_heading_anchors = 3
 nitpicky = True
 exclude_patterns = ["_build"]
 html_theme = "furo"
+html_show_copyright = False
 html_title = "mvenv"
