@@ -12,6 +12,7 @@ import pytest
 from kit.commands import Runner
 from kit.lockfiles import PylockWriter
 from kit.wheels import WheelMaker
+from mvenv.store.durability import boot_id
 from mvenv.store.layout import open_layout
 from mvenv.store.runs import RunFolder
 
@@ -68,15 +69,19 @@ def test_nothing_is_told_where_nothing_stays(
 def test_what_a_killed_run_left_in_the_store_goes_with_the_next(
     mvenv: Runner, lock: Path, tmp_path: Path
 ) -> None:
-    """And what a living one has in it stays."""
+    """What a living one has in it stays, and what another machine may be at."""
     mvenv.create(tmp_path / "first", lock)
-    dead = tmp_path / "store/tmp/boot.1.00000000"
-    dead.mkdir()
-    (dead / ".lock").touch()
-    (dead / "half").write_text("a half of something", encoding="utf-8")
+    dead, others = (
+        tmp_path / f"store/tmp/{boot}.1.00000000" for boot in (boot_id(), "another")
+    )
+    for folder in (dead, others):
+        folder.mkdir()
+        (folder / ".lock").touch()
+        (folder / "half").write_text("a half of something", encoding="utf-8")
     with RunFolder(open_layout(tmp_path / "store")) as living:
         outcome = mvenv.create(tmp_path / "second", lock)
 
         assert living.path.is_dir()
     assert outcome.code == 0
     assert not dead.exists()
+    assert others.exists()

@@ -70,19 +70,45 @@ def test_what_is_old_is_deleted(
     assert not (layout.resolutions / "old").exists()
 
 
-def test_the_question_is_the_interpreters_and_not_its_paths(tmp_path: Path) -> None:
-    """`python3` and `python3.12` are one; another platform is another."""
-    target = make_target()
-    environ = {"MVENV_STORE": str(tmp_path / "store")}
-    request = InstallRequest(
-        folder=tmp_path / "env",
+def _request(folder: Path, **environ: str) -> InstallRequest:
+    environ["MVENV_STORE"] = str(folder / "store")
+    return InstallRequest(
+        folder=folder / "env",
         arguments=(),
-        start=tmp_path,
-        notes=tmp_path / "notes",
+        start=folder,
+        notes=folder / "notes",
         remember=100.0,
         surroundings=Surroundings.of(environ),
         environ=environ,
     )
+
+
+@pytest.mark.parametrize("name", ["constraint", "find-links", "find_links"])
+def test_what_a_configuration_of_pip_names_is_read(tmp_path: Path, name: str) -> None:
+    """Its contents decide, as those of what a variable names."""
+    named = tmp_path / "named"
+    if name == "constraint":
+        named.write_text("one<2\n", encoding="utf-8")
+    else:
+        named.mkdir()
+    config = tmp_path / "pip.conf"
+    config.write_text(f"[global]\n{name} = {named}\n", encoding="utf-8")
+    request = _request(tmp_path, PIP_CONFIG_FILE=str(config))
+    asked = read_arguments(("one",), tmp_path)
+    key = resolution_key(asked, (), make_target(), request)
+    assert key == resolution_key(asked, (), make_target(), request)
+
+    if name == "constraint":
+        named.write_text("one<3\n", encoding="utf-8")
+    else:
+        (named / "one-3.0-py3-none-any.whl").touch()
+    assert resolution_key(asked, (), make_target(), request) != key
+
+
+def test_the_question_is_the_interpreters_and_not_its_paths(tmp_path: Path) -> None:
+    """`python3` and `python3.12` are one; another platform is another."""
+    target = make_target()
+    request = _request(tmp_path)
     asked = read_arguments(("one", "two>1"), tmp_path)
     key = resolution_key(asked, (), target, request)
 

@@ -16,6 +16,7 @@ from mvenv.errors import Busy
 from mvenv.hashes import CHUNK, digest_file
 from mvenv.link.tree import TEMPORARY
 from mvenv.locking import lock_folder
+from mvenv.names import project_of
 from mvenv.store.durability import boot_id
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.names import ENTRY_NAMES, MANIFEST, SYNCED, TREE
@@ -290,7 +291,7 @@ class EntryLook:
         drift: bool = False,
     ) -> None:
         users: tuple[Path, ...] = ()
-        expected = expected_in_store(self.key, file, _distribution(wheel))
+        expected = expected_in_store(self.key, file, project_of(wheel))
         if inode is not None:
             sharing = self.users.sharing(expected, inode)
             users = tuple(dict.fromkeys(place.environment for place in sharing))
@@ -325,7 +326,7 @@ class EntryLook:
                 heal=heal,
                 detail=detail,
                 path=f"{below}/{path}" if path else below,
-                distribution=_distribution(name) or None,
+                distribution=project_of(name) or None,
                 users=users,
                 expected=expected,
                 wheel=self.key,
@@ -387,11 +388,6 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(folder)
     except OSError:
         return []
-
-
-def _distribution(filename: str) -> str:
-    """Return the name of a wheel's project, as its file name has it."""
-    return filename.partition("-")[0].replace("_", "-").lower()
 
 
 def _reason(error: OSError) -> str:

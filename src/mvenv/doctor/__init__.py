@@ -123,6 +123,7 @@ def _look(request: DoctorRequest, layout: StoreLayout, places: Sequence[Path]) -
         request.level,
         whole_store=request.whole_store or request.every,
         scrubs=request.writes,
+        behind=request.behind,
     )
 
 

@@ -23,6 +23,7 @@ from mvenv.errors import Busy, MvenvError
 from mvenv.locking import lock_folder
 from mvenv.store.layout import StoreKey, StoreLayout
 from mvenv.store.locking import using
+from mvenv.store.names import SYNCED, TREE
 from mvenv.store.registry import roots
 
 __all__ = ["Seen", "in_use", "look", "look_into_store", "users_of"]
@@ -54,15 +55,19 @@ def look(
     *,
     whole_store: bool,
     scrubs: bool,
+    behind: bool,
 ) -> Seen:
     """Look at environments, each under a shared lock, and at what is behind them.
 
-    What cannot be looked at is put down, and the others are looked at.
+    What cannot be looked at is put down, and the others are looked at. Without
+    ``behind`` the store is left alone where the environments are sure to be right.
     """
     seen = Seen()
     with in_use(layout):
         for place in places:
             _look_at(place, layout, level, seen, scrubs=scrubs)
+        if not behind and _is_right(seen):
+            return seen
         keys = frozenset(
             wheel.key
             for subject in seen.subjects
@@ -95,6 +100,27 @@ def look(
         if whole_store:
             seen.findings += _gone(layout, users)
     return seen
+
+
+def _is_right(seen: Seen) -> bool:
+    """Return whether nothing is wrong, and stamps prove it: all is on the disk."""
+    return all(one.drift for one in seen.findings) and all(
+        map(_is_durable, seen.subjects)
+    )
+
+
+def _is_durable(subject: Subject) -> bool:
+    """Return whether all that was linked into an environment was flushed."""
+    plan = subject.plan
+    if plan is None:
+        return False
+    marks = {f"{wheel.root}/{SYNCED}" for wheel in plan.wheels if wheel.shared}
+    if plan.bytecode is not None:
+        inside = f"/{plan.bytecode.tag}/"
+        for group in plan.bytecode.links:
+            above, _, _ = group.source.partition(f"{inside}{TREE}")
+            marks.add(f"{above}{inside}{SYNCED}")
+    return all(map(os.path.exists, marks))
 
 
 def _tags(subjects: Iterable[Subject]) -> frozenset[str]:

@@ -58,6 +58,9 @@ class DoctorRequest:
     environ: Mapping[str, str]
     seal: bool = True
     """Stored files that are made again are sealed."""
+    behind: bool = True
+    """Look at the store behind environments. False: only where something is wrong in
+    one of them, or where what it has links of may never have reached the disk."""
 
     @property
     def writes(self) -> bool:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
-from mvenv.env.beside import NEW, Holder
 from mvenv.env.state import EnvironmentState, Standing, mount_points
-from mvenv.errors import EnvironmentExists, EnvironmentFault, SystemFault
+from mvenv.errors import (
+    EnvironmentExists,
+    EnvironmentFault,
+    MvenvError,
+    SystemFault,
+)
 from mvenv.paths import parent_of
 
 TYPE_CHECKING = False
@@ -34,6 +39,9 @@ makes a project's folder one."""
 _CHECKOUTS = "src"
 """Where ``pip install -e git+…`` puts repositories, in which people work."""
 _SHOWN = 3
+_CLEARED = ".mvenv-cleared-"
+"""How a folder begins, beside another one, that has what was in that."""
+_NO_ROOM = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 def check_apart(state: EnvironmentState, store: StrPath) -> None:
@@ -70,32 +78,83 @@ def emptied(
     """Empty a folder that is no environment, as ``venv --clear`` does.
 
     What was in it is deleted in the end, and put back where what is done meanwhile
-    fails. `EnvironmentExists` where that is somebody's work, or ``needed``, as above;
-    `SystemFault` where it cannot be moved.
+    fails; a run that is killed leaves it beside, and nobody sweeps that. Where there is
+    no room beside (a mount point, a parent that cannot be written to) it is deleted
+    first. `EnvironmentExists` where that is somebody's work, or ``needed``, as above;
+    `SystemFault` where it cannot be moved or deleted.
     """
     _check_disposable(state, needed)
     place = state.place_text
+    aside = _put_aside(place)
     try:
-        holder = Holder(parent_of(place))
-    except OSError as error:
-        raise _unmoved(error) from error
-    aside = os.path.join(holder.path_text, NEW)
-    try:
-        try:
-            _move_all(place, aside)
-        except OSError as error:
-            raise _unmoved(error) from error
         yield
-    except BaseException:
-        _move_all(aside, place)
-        holder.remove()
+    except BaseException as error:
+        if aside is not None:
+            _put_back(aside, place, error)
         raise
-    holder.remove()
+    if aside is not None:
+        import shutil
+
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _put_aside(place: str) -> str | None:
+    """Move all that is in a folder beside it, or delete it where that cannot be."""
+    import tempfile
+
+    try:
+        aside = tempfile.mkdtemp(prefix=_CLEARED, dir=parent_of(place))
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise _unmoved(error) from error
+        _delete_all(place)
+        return None
+    try:
+        _move_all(place, aside)
+    except BaseException as error:
+        _move_all(aside, place)
+        os.rmdir(aside)
+        if not isinstance(error, OSError):
+            raise
+        if error.errno != errno.EXDEV:
+            raise _unmoved(error) from error
+        _delete_all(place)
+        return None
+    return aside
+
+
+def _put_back(aside: str, place: str, error: BaseException) -> None:
+    """Bring back what was moved, but into no environment that was made meanwhile."""
+    with contextlib.suppress(OSError):
+        os.makedirs(place, exist_ok=True)
+        if not os.listdir(place):
+            _move_all(aside, place)
+            os.rmdir(aside)
+            return
+    told = f"what was in `{place}` is in `{aside}`"
+    if isinstance(error, MvenvError):
+        error.kept = told
+    else:
+        error.add_note(told)
 
 
 def _move_all(folder: str, other: str) -> None:
     for name in os.listdir(folder):
         os.rename(os.path.join(folder, name), os.path.join(other, name))
+
+
+def _delete_all(folder: str) -> None:
+    import shutil
+
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)
+                else:
+                    os.unlink(entry.path)
+    except OSError as error:
+        raise _unmoved(error) from error
 
 
 def _unmoved(error: OSError) -> SystemFault:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mvenv.errors import BuildError, SystemFault
 from mvenv.fetch.pip import pip_environment, run_pip, scratch
 from mvenv.fetch.settings import FetchSettings
+from mvenv.names import project_of
 
 __all__ = ["download_newest"]
 
@@ -47,10 +48,7 @@ def download_newest(
             doing="downloading",
             environment=pip_environment(settings, environ, temporary),
         )
-    found = {
-        wheel.name.partition("-")[0].lower().replace("_", "-"): wheel
-        for wheel in folder.glob("*.whl")
-    }
+    found = {project_of(wheel.name): wheel for wheel in folder.glob("*.whl")}
     missing = [name for name in wanted if name not in found]
     if missing:
         raise BuildError(

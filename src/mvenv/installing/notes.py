@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from mvenv.errors import SystemFault
+from mvenv.names import project_of
 from mvenv.records import replace_bytes
 
 __all__ = ["Notes", "PackageTable", "pylock_text"]
@@ -56,7 +57,7 @@ class Notes:
 
     def keep_wheel(self, wheel: Path) -> None:
         """Keep a project's wheel, which whoever built it is going to delete."""
-        name = _project(wheel)
+        name = project_of(wheel.name)
         new = self.folder / wheel.name
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +65,7 @@ class Notes:
             shutil.copyfile(wheel, own)
             os.replace(own, new)
             for old in self.wheels():
-                if old != new and _project(old) == name:
+                if old != new and project_of(old.name) == name:
                     old.unlink(missing_ok=True)
         except OSError as error:
             raise SystemFault.from_os_error(error, "keeping a wheel") from error
@@ -74,10 +75,6 @@ class Notes:
         with contextlib.suppress(OSError):
             for old in (self.lockfile, *self.wheels()):
                 old.unlink(missing_ok=True)
-
-
-def _project(wheel: Path) -> str:
-    return wheel.name.partition("-")[0].lower()
 
 
 def pylock_text(packages: Iterable[PackageTable]) -> str:

@@ -7,6 +7,7 @@ time it was made, and whoever asks says how old an answer may be.
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import os
 import time
@@ -84,7 +85,9 @@ def resolution_key(
     A digest, so that what is secret in an address stays so.
     """
     settings = request.surroundings.fetch
-    named = read_arguments(tuple(_named(request.environ)), request.start)
+    configurations = _configurations(request.environ)
+    naming = [*_named(request.environ), *_named_in(configurations)]
+    named = read_arguments(tuple(naming), request.start)
     if arguments.words is None or named.words is None:
         return None
     places = [place_words(one, request.start) for one in settings.find_links]
@@ -102,7 +105,7 @@ def resolution_key(
         repr(settings.offline),
         *(word for words in places for word in words),
         *(f"{k}={v}" for k, v in sorted(_options(request.environ).items())),
-        *_configurations(request.environ),
+        *configurations,
     )
     told = "\n".join(f"{len(word)} {word}" for word in words)
     return sha256_bytes(told.encode("utf-8", "surrogateescape"))
@@ -113,6 +116,22 @@ def _named(environ: Mapping[str, str]) -> Iterator[str]:
     for name, option in _NAMING.items():
         for word in environ.get(name, "").split():
             yield from (option, word)
+
+
+def _named_in(configurations: Iterable[str]) -> Iterator[str]:
+    """Yield what pip's configuration files name likewise, as arguments."""
+    for text in configurations:
+        parser = configparser.RawConfigParser(strict=False)
+        try:
+            parser.read_string(text)
+        except configparser.Error:
+            continue  # pip will say so
+        for section in parser.sections():
+            for name, value in parser.items(section):
+                # pip takes either spelling.
+                option = _NAMING.get(f"PIP_{name.replace('-', '_').upper()}")
+                for word in value.split() if option else ():
+                    yield from (str(option), word)
 
 
 def _options(environ: Mapping[str, str]) -> dict[str, str]:

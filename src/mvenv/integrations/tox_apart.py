@@ -30,13 +30,21 @@ __all__ = ["make", "make_apart", "serve"]
 _LOGGER = logging.getLogger("mvenv")
 _MANY = 40
 """Packages of a lockfile. Fewer are linked before another interpreter has started."""
+_PACKAGE = (b"[[package]]", b"[[packages]]")
+"""How each begins, in a poetry.lock and in a pylock.toml."""
 _PROGRAM = """\
-import marshal, sys
+import _signal, marshal, sys
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 asked = marshal.load(sys.stdin.buffer)
 sys.path[:] = asked.pop("sys.path")
-from mvenv.integrations.tox_apart import serve
+try:
+    from mvenv.integrations.tox_apart import serve
+except ImportError:
+    sys.exit(1)
 serve(asked)
 """
+"""Ends without a word where it is interrupted, or finds no mvenv."""
 _MADE, _FAILED = "made", "failed"
 _INTERRUPTED = 130
 """The exit code, as a shell has it."""
@@ -58,18 +66,23 @@ def _is_large(lockfile: str | None) -> bool:
         return False
     try:
         with open(lockfile, "rb") as stream:
-            return stream.read().count(b"[[package") >= _MANY
+            content = stream.read()
     except OSError:
         return False
+    return sum(map(content.count, _PACKAGE)) >= _MANY
 
 
 def make_apart(asked: dict[str, Any]) -> bool:
     """Make it in another process; false where that process ended without a word."""
     told_too = {"sys.path": [*map(str, sys.path)], "parent": os.getpid()}
-    options = ["-X", "utf8"] if sys.flags.utf8_mode else []
+    # Set up as this one is, by the same variables; but what is in the current folder
+    # is no module.
+    options = ["-I" if sys.flags.isolated else "-P"]
+    options += ["-B"] if sys.dont_write_bytecode else []
+    options += ["-X", "utf8"] if sys.flags.utf8_mode else []
     try:
         child = subprocess.Popen(
-            [sys.executable, "-I", "-S", *options, "-c", _PROGRAM],
+            [sys.executable, *options, "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -81,7 +94,7 @@ def make_apart(asked: dict[str, Any]) -> bool:
     if kind == _FAILED:
         raise MvenvError(text)
     if child.returncode in {-signal.SIGINT, _INTERRUPTED}:
-        raise MvenvError("interrupted", kept="what was there is as it was")
+        raise MvenvError("interrupted")
     return kind == _MADE
 
 
@@ -106,8 +119,9 @@ def serve(asked: dict[str, Any]) -> None:
     parent = asked.pop("parent")
     if sys.platform.startswith("linux"):
         end_with(parent)
-    # As if somebody pressed Ctrl-C here: what is half made is taken away.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        # So that what is half made is taken away.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     logger = logging.getLogger("mvenv")
     logger.setLevel(logging.DEBUG)
     logger.propagate = False

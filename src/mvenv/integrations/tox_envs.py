@@ -366,11 +366,13 @@ class MvenvEnvironment(VirtualEnv, ABC):
             self._look_after()
 
     def _look_after(self) -> None:
-        from mvenv.errors import MvenvError
+        from mvenv.errors import Busy, MvenvError
         from mvenv.integrations.looking_after import look_after
 
         try:
             healed, wrong = look_after(self.env_dir, self.surroundings())
+        except Busy:
+            raise  # whoever is at it would have it taken away
         except MvenvError as error:
             raise Recreate(f"mvenv cannot look at it: {error.message}") from error
         if wrong:

@@ -94,15 +94,20 @@ def discard(layout: StoreLayout, path: Path) -> None:
 
 
 def sweep_runs(layout: StoreLayout) -> None:
-    """Delete the scratch folders of killed runs, and nothing else: one listing."""
-    sweep_scratch(layout.tmp_text, "")
+    """Delete the scratch folders of killed runs, and nothing else: one listing.
+
+    Of this run of the machine only: others can be alive on a machine that shares the
+    disk, and not the locks.
+    """
+    if boot := boot_id():
+        sweep_scratch(layout.tmp_text, f"{boot}.")
 
 
 def sweep(layout: StoreLayout) -> None:
     """Delete what killed runs left: scratch folders, trash, records without a name."""
     import shutil
 
-    sweep_runs(layout)
+    sweep_scratch(layout.tmp_text, "")
     # The folder's own time moves with each run, and is of the file system's clock.
     before = layout.tmp.stat().st_mtime_ns - _HOUR
     records = (layout.envs, layout.plans, layout.ready, layout.builds, layout.large)
