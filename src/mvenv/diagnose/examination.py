@@ -119,7 +119,7 @@ class _Look:
         owned = ownership(subject, self.plan)
         edits = receipt.edits if receipt else ()
         owner, whole = os.fstat(self.root).st_uid, self.level is Level.FULL
-        sure = Sure(owner, owned.hard_links, whole)
+        sure = Sure(owner, owned.hard_links, whole, alone=subject.unflushed)
         return FilesLook(
             owned=owned,
             grove=Grove.grow(self.plan, rows),
@@ -133,6 +133,7 @@ class _Look:
                 claimed=claims.of,
             ),
             whole=whole,
+            alone=sure.alone,
             compiled=CompiledLook(subject=subject, sure=sure),
         )
 

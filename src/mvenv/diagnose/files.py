@@ -19,7 +19,7 @@ from mvenv.diagnose.expected import Ownership
 from mvenv.diagnose.judging import Judge, reason_of
 from mvenv.diagnose.model import Expected, Finding, HealClass
 from mvenv.diagnose.reading import opened
-from mvenv.diagnose.scanning import Sure, scan
+from mvenv.diagnose.scanning import scan
 from mvenv.env.receipt import Generated
 from mvenv.link.tree import FileLink, FolderLinks
 from mvenv.plan.model import Plan
@@ -99,6 +99,8 @@ class FilesLook:
     judge: Judge
     whole: bool
     """Hash every file."""
+    alone: bool
+    """Hash every file that shares nothing."""
     compiled: CompiledLook
     """The look at the plan's bytecode."""
     checked: int = 0
@@ -114,7 +116,7 @@ class FilesLook:
     def look(self, root: int) -> None:
         """Look at everything below the folder ``root``."""
         place = str(self.judge.subject.place)
-        sure = Sure(self.judge.owner, self.owned.hard_links, self.whole)
+        sure = self.compiled.sure
         paths = self.grove.paths
         scanned = scan(place, paths, self.grove.files, self.grove.folders, sure)
         for path in sorted(scanned.odd):
@@ -174,7 +176,8 @@ class FilesLook:
         except FileNotFoundError:
             self.missing.append(expected)
             return
-        self.judge.judge(expected, seen, folder, whole=self.whole)
+        whole = self.whole or (self.alone and seen.st_nlink == 1)
+        self.judge.judge(expected, seen, folder, whole=whole)
 
     def _stranger(self, path: str, name: str, *, is_folder: bool) -> None:
         full = f"{path}/{name}" if path else name

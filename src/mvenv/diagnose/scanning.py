@@ -47,6 +47,8 @@ class Sure:
     hard_links: bool
     whole: bool
     """By its bytes too."""
+    alone: bool = False
+    """By its bytes too where nobody else has a link of it."""
 
     def is_sure(self, one: FileLink | Generated, seen: os.stat_result) -> bool:
         """Return whether owner, size, mode, date and sharing are as they must be."""
@@ -108,6 +110,7 @@ def _scan(
     nothing: Mapping[str, FileLink | Generated] = {}
     no_folders: Mapping[str, str] = {}
     is_sure, whole = sure.is_sure, sure.whole
+    stamps = not (whole or sure.alone)
     for path in paths:
         wanted = files.get(path, nothing)
         below = folders.get(path, no_folders)
@@ -122,7 +125,9 @@ def _scan(
                     if known is not None:
                         seen = entry.stat(follow_symlinks=False)
                         if is_sure(known, seen) and (
-                            not whole or has_content(entry.path, known)
+                            stamps
+                            or (seen.st_nlink > 1 and not whole)
+                            or has_content(entry.path, known)
                         ):
                             found[name] = seen.st_ino
                     elif name in below:

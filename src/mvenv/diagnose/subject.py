@@ -24,6 +24,7 @@ from mvenv.hashes import digest_bytes
 from mvenv.plan.model import Plan
 from mvenv.plan.record import load_plan
 from mvenv.scratch import is_abandoned
+from mvenv.store.durability import boot_id
 from mvenv.store.layout import StoreLayout
 from mvenv.store.plans import recall_plan
 from mvenv.store.registry import Root, find_root, roots
@@ -53,6 +54,17 @@ class Subject:
     """What opening it brought."""
     unfinished: bool = False
     """A create or sync was killed in it: its files are of no single plan."""
+
+    @property
+    def unflushed(self) -> bool:
+        """Return whether its private files may have been lost with the power.
+
+        They were not flushed when it was made, and the machine has started anew since.
+        """
+        receipt, boot = self.receipt, boot_id()
+        if receipt is None or receipt.flushed or not receipt.boot_id or not boot:
+            return False
+        return receipt.boot_id != boot
 
     def finding(
         self,
