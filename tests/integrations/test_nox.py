@@ -169,6 +169,33 @@ def other(session):
     assert "has no environment of mvenv" in ran.out
 
 
+def test_another_backend_does_not_go_on_with_ours(
+    workplace: Workplace, make_wheel: WheelMaker, simple_index: IndexMaker
+) -> None:
+    """It would find no pip in it."""
+    point_at(workplace, simple_index, [make_wheel("above")])
+    _noxfile(
+        workplace,
+        """
+@nox.session(reuse_venv=True)
+def a(session):
+    session.install("above")
+    session.run("python", "-c", SHOW)
+    print("backend", session.virtualenv.venv_backend)
+""",
+    )
+    workplace.succeed("nox")
+    noxfile = (workplace.root / "noxfile.py").read_text()
+    workplace.write("noxfile.py", noxfile.replace('"mvenv"', '"virtualenv"'))
+
+    first = workplace.succeed("nox")
+    again = workplace.succeed("nox")
+
+    assert "Creating virtual environment (virtualenv)" in first
+    assert "backend virtualenv" in first
+    assert "Reusing existing" in again
+
+
 def test_an_unknown_nox_is_told_kindly(workplace: Workplace) -> None:
     workplace.write(
         "other.py",

@@ -6,6 +6,7 @@ session does to install is asked whether the environment is one of ours.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -48,6 +49,7 @@ _PARAMETERS = {
     "--always-copy": "copies",
     "--seed": "seed",
 }
+_TYPE_CHECK = "_check_reused_environment_type"
 _HOURS = "MVENV_REMEMBER_HOURS"
 _DEFAULT_HOURS = 24.0
 _HOUR = 3600.0
@@ -250,6 +252,25 @@ def register() -> None:
     original = nox.sessions.Session.install
     if not hasattr(original, "__wrapped__"):
         nox.sessions.Session.install = _installing(original)  # type: ignore[method-assign]  # there is no other way
+    # Where nox has it no more, it does not take ours for one of virtualenv either.
+    check = getattr(nox.virtualenv.VirtualEnv, _TYPE_CHECK, None)
+    if check is not None and not hasattr(check, "__wrapped__"):
+        setattr(nox.virtualenv.VirtualEnv, _TYPE_CHECK, _telling_ours(check))
+
+
+def _telling_ours(original: Callable[..., bool]) -> Callable[..., bool]:
+    """Let no other backend go on with an environment of ours that has no pip."""
+
+    @functools.wraps(original)
+    def check(self: nox.virtualenv.VirtualEnv) -> bool:
+        # uv brings its own installer.
+        if self.venv_backend not in {NAME, "uv"} and not Path(self.bin, "pip").exists():
+            with contextlib.suppress(MvenvError):
+                if observe(self.location).receipt is not None:
+                    return False
+        return original(self)
+
+    return check
 
 
 def _installing(original: Callable[..., None]) -> Callable[..., None]:
