@@ -593,3 +593,21 @@ def test_specs_that_mean_nothing_are_refused(spec: str) -> None:
         find_interpreter(spec, cache_folder=None, environ={"PATH": "/nowhere"})
 
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("suggest", [True, False])
+def test_others_are_asked_only_for_suggestions_that_are_wanted(
+    tmp_path: Path, suggest: bool
+) -> None:
+    """Each takes time, and what is odd about one is printed by whoever has tox."""
+    asked = tmp_path / "asked"
+    other = tmp_path / "pyenv/versions/3.10.99/bin/python"
+    other.parent.mkdir(parents=True)
+    other.write_text(f"#!/bin/sh\n: > {asked}\nexit 1\n")
+    other.chmod(0o755)
+    environ = {"PATH": "/nowhere", "PYENV_ROOT": str(tmp_path / "pyenv")}
+
+    with pytest.raises(InterpreterError, match=r"no interpreter `3\.99` was found"):
+        find_interpreter("3.99", cache_folder=None, environ=environ, suggest=suggest)
+
+    assert asked.exists() is suggest

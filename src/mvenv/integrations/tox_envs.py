@@ -142,8 +142,10 @@ class MvenvEnvironment(VirtualEnv, ABC):
             environ = self.environment_variables
             for spec in base_python:
                 try:
+                    # tox has its own words; what others print of odd interpreters
+                    # would stand before the JSON of `tox config`.
                     self._python = find_interpreter(
-                        spec, cache_folder=cache, environ=environ
+                        spec, cache_folder=cache, environ=environ, suggest=False
                     )
                     break
                 except InterpreterError as error:

@@ -37,14 +37,19 @@ _VARIABLES = (
 
 
 def find_interpreter(
-    spec: str | None, *, cache_folder: StrPath | None, environ: Mapping[str, str]
+    spec: str | None,
+    *,
+    cache_folder: StrPath | None,
+    environ: Mapping[str, str],
+    suggest: bool = True,
 ) -> str:
     """Return the path of the interpreter that ``spec`` means.
 
     ``spec`` is a version (``3.12``), a name (``python3.12``, ``cpython3.12``), a path,
     or a virtual environment's folder; `None` is the interpreter that runs mvenv, the
     one outside where that is in a virtual environment. ``environ`` says where to look,
-    ``cache_folder`` is where answers are kept. `InterpreterError` where there is none.
+    ``cache_folder`` is where answers are kept. `InterpreterError` where there is none,
+    with those that are there unless ``suggest`` is false: to ask each takes time.
     """
     if spec is None:
         return _own_base()
@@ -67,7 +72,7 @@ def find_interpreter(
 
     # Looked at before the search: what changes during it is searched again.
     seen = [bear_witness(place) for place in places(_here(), environ)]
-    found = discover(spec, cache_folder, environ)
+    found = discover(spec, cache_folder, environ, suggest=suggest)
     seen += [bear_witness(found), bear_witness(sys.executable)]
     remember(cache_folder, _KIND, question, found, seen)
     return found

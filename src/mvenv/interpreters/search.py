@@ -54,9 +54,16 @@ def places(here: str, environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def discover(
-    spec: str, cache_folder: StrPath | None, environ: Mapping[str, str]
+    spec: str,
+    cache_folder: StrPath | None,
+    environ: Mapping[str, str],
+    *,
+    suggest: bool,
 ) -> str:
-    """Return the path of the interpreter that ``spec`` means; `InterpreterError`."""
+    """Return the path of the interpreter that ``spec`` means; `InterpreterError`.
+
+    The error names those that are there where ``suggest`` is true.
+    """
     from python_discovery import DiskCache, PythonSpec, get_interpreter
 
     try:
@@ -78,7 +85,12 @@ def discover(
             if found is not None:
                 return found.system_executable or found.executable
             break
-    raise _not_found(spec, cache, environ)
+    there = _those_there(cache, environ) if suggest else ""
+    raise InterpreterError(
+        f"no interpreter `{spec}` was found{there}",
+        hint="install it (for example with pyenv, uv or your system's packages),"
+        " or choose one that is there with `--python`",
+    )
 
 
 def _is_cpython(info: PythonInfo) -> bool:
@@ -133,9 +145,7 @@ def _pyenv_versions(
     return [(version, executable) for version, _, executable in found]
 
 
-def _not_found(
-    spec: str, cache: DiskCache | None, environ: Mapping[str, str]
-) -> InterpreterError:
+def _those_there(cache: DiskCache | None, environ: Mapping[str, str]) -> str:
     known: dict[str, str] = {}
     # Only for the message: whatever is wrong with one of them is not the point here.
     with contextlib.suppress(Exception):
@@ -144,12 +154,7 @@ def _not_found(
             known.setdefault(os.path.realpath(path), f"{_version(info)} at `{path}`")
     there = sorted(known.values(), key=_numbers, reverse=True)
     more = f", and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
-    listed = f"; there are {', '.join(there[:_LISTED])}{more}" if there else ""
-    return InterpreterError(
-        f"no interpreter `{spec}` was found{listed}",
-        hint="install it (for example with pyenv, uv or your system's packages),"
-        " or choose one that is there with `--python`",
-    )
+    return f"; there are {', '.join(there[:_LISTED])}{more}" if there else ""
 
 
 def _all_interpreters(
