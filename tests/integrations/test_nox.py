@@ -148,6 +148,48 @@ def a(session):
     assert _is_shared(workplace, "a", "above")
 
 
+def test_what_pip_has_chosen_can_be_asked_each_time(
+    workplace: Workplace, make_wheel: WheelMaker, simple_index: IndexMaker
+) -> None:
+    point_at(workplace, simple_index, [make_wheel("above")])
+    body = '\n@nox.session\ndef a(session):\n    session.install("above")\n'
+    _noxfile(workplace, body)
+
+    workplace.succeed("nox", MVENV_REMEMBER_HOURS="0")
+    asked = len(simple_index.requests)
+    workplace.succeed("nox", MVENV_REMEMBER_HOURS="0")
+
+    assert len(simple_index.requests) > asked
+
+
+def test_a_lockfile_takes_out_what_was_installed_otherwise(
+    workplace: Workplace,
+    make_wheel: WheelMaker,
+    simple_index: IndexMaker,
+    write_pylock: PylockWriter,
+) -> None:
+    """In the same session, and in one of before."""
+    point_at(workplace, simple_index, [make_wheel("other")])
+    write_pylock(make_wheel("above"), path=workplace.root / "pylock.toml")
+    _noxfile(
+        workplace,
+        """
+@nox.session(reuse_venv=True)
+def a(session):
+    session.install("other")
+    session.run("python", "-c", SHOW)
+    mvenv.nox.sync(session, "pylock.toml")
+    session.run("python", "-c", SHOW)
+""",
+    )
+
+    for expected in ("has other=1.0\n", "has above=1.0 other=1.0\n"):
+        out = workplace.succeed("nox")
+
+        assert expected in out
+        assert "has above=1.0\n" in out
+
+
 def test_other_backends_stay_as_they_are(workplace: Workplace) -> None:
     """A session without an environment, and one of `venv`; `sync` refuses both."""
     _noxfile(

@@ -270,6 +270,7 @@ def test_what_cannot_be_found_is_said_by_pip(
 
     assert ran.code == 1
     assert "No matching distribution found for nothing-like-it" in ran.out
+    assert "output:" not in ran.out
     assert "Traceback" not in ran.out
 
 
@@ -339,3 +340,27 @@ def test_a_setting_that_cannot_be_is_told(
     assert value in ran.out
     assert "Traceback" not in ran.out
     assert "internal error" not in ran.out
+
+
+@pytest.mark.parametrize("setting", ["lock", "pylock"])
+def test_a_lockfile_that_cannot_be_read_is_told(
+    workplace: Workplace, setting: str
+) -> None:
+    """It is a file, and reading it is an error, for the superuser too."""
+    if not Path("/proc/self/mem").is_file():
+        pytest.skip("there is no file here that nobody can read")
+    workplace.write("tox.ini", _ini(f"{setting} = /proc/self/mem"))
+    ran = workplace.run("tox")
+
+    assert ran.code == 1
+    assert "a: failed with reading `/proc/self/mem`: input/output error\n" in ran.out
+    assert "Traceback" not in ran.out
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(workplace: Workplace) -> None:
+    workplace.write("tox.ini", _ini(""))
+    ran = workplace.run("tox", "--workdir", "/proc/nope")
+
+    assert ran.code == 1
+    assert "/proc/nope: no such file or directory" in ran.out
+    assert "Traceback" not in ran.out

@@ -8,6 +8,8 @@ from outside, so the environment needs none.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from mvenv.apply.present import receipt_of
@@ -46,6 +48,16 @@ __all__ = [
 ]
 
 
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        doing = "installing into the environment"
+        raise SystemFault.from_os_error(error, doing) from error
+
+
+@_told()
 def install(request: InstallRequest, reporter: Reporter) -> HowInstalled:
     """Install into an environment; `MvenvError` where that cannot be.
 
@@ -97,6 +109,7 @@ def _link_needs(
         reporter.detail(error.message)
 
 
+@_told()
 def install_own(
     request: InstallRequest, wheel: Path, reporter: Reporter
 ) -> HowInstalled:
@@ -189,25 +202,21 @@ class _Installing:
             lockfile = notes.lockfile
             if not lockfile.exists():
                 notes.add(())
-        try:
-            synced = sync(
-                SyncRequest(
-                    folder=self.request.folder,
-                    lockfile=lockfile,
-                    python=None,
-                    groups=GroupOptions() if lockfile else None,
-                    seed=None,
-                    exact=False,
-                    dry_run=False,
-                    store=Path(said.store),
-                    seal=True,
-                    fetch=said.fetch,
-                    environ=self.request.environ,
-                    wheels=notes.wheels(),
-                ),
-                self.reporter,
-            )
-        except OSError as error:
-            doing = "installing into the environment"
-            raise SystemFault.from_os_error(error, doing) from error
+        synced = sync(
+            SyncRequest(
+                folder=self.request.folder,
+                lockfile=lockfile,
+                python=None,
+                groups=GroupOptions() if lockfile else None,
+                seed=None,
+                exact=False,
+                dry_run=False,
+                store=Path(said.store),
+                seal=True,
+                fetch=said.fetch,
+                environ=self.request.environ,
+                wheels=notes.wheels(),
+            ),
+            self.reporter,
+        )
         return tuple(f"{one.name} {one.new}" for one in synced.changed if one.new)

@@ -26,12 +26,12 @@ from nox.logger import logger
 from mvenv.creation import create
 from mvenv.creation.request import CreateRequest
 from mvenv.env.state import Standing, observe
-from mvenv.errors import BuildError, MvenvError, UsageError
+from mvenv.errors import BuildError, MvenvError, SystemFault, UsageError
 from mvenv.installing import install
 from mvenv.installing.notes import Notes
 from mvenv.installing.request import InstallRequest
 from mvenv.integrations.looking_after import look_after
-from mvenv.integrations.words import LogReporter, told
+from mvenv.integrations.words import LogReporter, told, told_beside_output
 from mvenv.selection.groups import GroupOptions
 from mvenv.surroundings import Surroundings
 
@@ -121,7 +121,11 @@ class MvenvBackend(nox.virtualenv.VirtualEnv):
         """Make it from a lockfile or bare, in place of what is there."""
         Notes(self.notes).forget()
         if observe(self.location).standing is Standing.FOREIGN:
-            shutil.rmtree(self.location)  # nox deletes whatever is there
+            try:
+                shutil.rmtree(self.location)  # nox deletes whatever is there
+            except OSError as error:
+                doing = "deleting what is in the way"
+                raise SystemFault.from_os_error(error, doing) from error
         said = _surroundings()
         create(
             CreateRequest(
@@ -224,7 +228,7 @@ def _failed(error: MvenvError) -> nox.command.CommandFailed:
     if output:
         sys.stderr.write(f"{output.rstrip()}\n")
     # nox shows nothing of the exception itself.
-    logger.error(told(error).partition("\n")[0] if output else told(error))
+    logger.error(told_beside_output(error))
     return nox.command.CommandFailed(told(error))
 
 

@@ -54,13 +54,16 @@ class MvenvEnvironment(VirtualEnv, ABC):
         super().__init__(create_args)
 
     def setup(self) -> None:
-        """Set it up; what mvenv finds wrong is told as tox tells a failure."""
-        from mvenv.errors import MvenvError
+        """Set it up; what goes wrong is told as tox tells a failure."""
+        from mvenv.errors import MvenvError, SystemFault
 
         try:
             super().setup()
         except MvenvError as error:
-            raise Fail(f"{self.name}: {told(error)}") from error
+            raise Fail(told(error)) from error
+        except OSError as error:
+            fault = SystemFault.from_os_error(error, "setting up the environment")
+            raise Fail(told(fault)) from error
 
     def register_config(self) -> None:
         """Declare the settings that tox does not have."""
@@ -244,13 +247,8 @@ class MvenvEnvironment(VirtualEnv, ABC):
 
     def create_python_env(self) -> None:
         """Make the environment, in place of one that is there."""
-        from mvenv.errors import MvenvError
-
         self.installer.check_command()
-        try:
-            self._make()
-        except MvenvError as error:
-            raise Fail(f"{self.name}: {told(error)}") from error
+        self._make()
         self._made_now = True
 
     def _make(self) -> None:

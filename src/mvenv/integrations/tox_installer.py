@@ -14,8 +14,8 @@ from tox.execute.request import ExecuteRequest
 from tox.tox_env.errors import Fail
 from tox.tox_env.python.pip.pip_install import Pip
 
-from mvenv.errors import BuildError, MvenvError
-from mvenv.integrations.words import LogReporter, told
+from mvenv.errors import BuildError, MvenvError, SystemFault
+from mvenv.integrations.words import LogReporter, told, told_beside_output
 
 if TYPE_CHECKING:
     from mvenv.installing.request import InstallRequest
@@ -78,11 +78,11 @@ class MvenvInstaller(Pip):
         try:
             return 0, self._install(asked)
         except BuildError as error:
-            # The message has the end of it, too.
-            shown = told(error).partition("\n")[0] if error.output else told(error)
-            return 1, f"{error.output}\n{shown}"
+            return 1, f"{error.output}\n{told_beside_output(error)}"
         except MvenvError as error:
             return 1, told(error)
+        except OSError as error:
+            return 1, told(SystemFault.from_os_error(error, "installing"))
 
     def _install(self, asked: InstallRequest) -> str:
         from mvenv.installing import install, install_own

@@ -102,12 +102,10 @@ class MvenvRunner(MvenvEnvironment, PythonRun, Replacing):
         base = super().python_cache()
         found = self._lock()
         if found is not None:
-            from mvenv.hashes import sha256_file
-
             path, groups = found
             base["mvenv"] |= {
                 "lock": self._setting("lock") or self._setting("pylock"),
-                "sha256": sha256_file(path),
+                "sha256": _digest(path),
                 "groups": repr(groups),
             }
         return base
@@ -199,6 +197,17 @@ _LOCK_SETTINGS = {
     "lock_only_groups": "groups to install of `lock`, in place of its default ones",
     "lock_extras": "extras to install of `lock`",
 }
+
+
+def _digest(lockfile: Path) -> str:
+    from mvenv.errors import SystemFault
+    from mvenv.hashes import sha256_file
+
+    try:
+        return sha256_file(lockfile)
+    except OSError as error:
+        doing = f"reading `{lockfile}`"
+        raise SystemFault.from_os_error(OSError(*error.args), doing) from error
 
 
 def _as_tox_chooses(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager
 
-from mvenv.errors import MvenvError, SeveralErrors
+from mvenv.errors import BuildError, MvenvError, SeveralErrors
 from mvenv.progress import Silent, Task, Unit
 
-__all__ = ["LogReporter", "told"]
+__all__ = ["LogReporter", "told", "told_beside_output"]
 
 _LOGGER = logging.getLogger("mvenv")
 
@@ -47,3 +47,12 @@ def told(error: MvenvError) -> str:
     kept = f" ({error.kept})" if error.kept else ""
     hint = f"\nhint: {error.hint}" if error.hint else ""
     return f"{error.message}{kept}{hint}"
+
+
+def told_beside_output(error: MvenvError) -> str:
+    """Return an error as text, for where what a build printed is shown already."""
+    text = told(error)
+    if not isinstance(error, BuildError) or not error.output:
+        return text
+    line = text.partition("\n")[0]
+    return line.rpartition("; ")[0] if line.endswith("output:") else line
