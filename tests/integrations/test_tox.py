@@ -299,6 +299,19 @@ def test_pip_is_there_where_it_is_asked_for(workplace: Workplace) -> None:
     assert "\npip\n" in workplace.succeed("tox")
 
 
+def test_pip_is_installed_where_it_is_a_dependency(
+    workplace: Workplace, make_wheel: WheelMaker, simple_index: IndexMaker
+) -> None:
+    """The pip that is run from outside does not take itself for installed."""
+    above = make_wheel("above", metadata="Requires-Dist: pip>=99")
+    point_at(workplace, simple_index, [above, make_wheel("pip", "99.0")])
+    workplace.write("tox.ini", _ini(f"deps =\n    above\n    pip\ncommands = {SHOW}"))
+
+    assert "has above=1.0 pip=99.0\n" in workplace.succeed("tox")
+    workplace.write("tox.ini", _ini(f"deps = pip\ncommands = {SHOW}"))
+    assert "has pip=99.0\n" in workplace.succeed("tox", "-r")
+
+
 @pytest.mark.slow
 def test_an_interpreter_that_is_missing(workplace: Workplace) -> None:
     """The same as with tox's own runner."""

@@ -156,8 +156,12 @@ def run_pip(
     When this is interrupted, or ``broken_off`` is set by another thread, pip and all
     that it started are stopped first.
     """
+    # As pip starts itself for another interpreter. By its folder it takes itself for
+    # installed, and who asks for pip gets none; a wheel it does not look into.
+    runner = pip / "pip" / "__pip-runner__.py"
+    program = runner if runner.is_file() else pip / "pip"
     # -I: neither the current folder nor the user's packages take part.
-    command = [python, "-I", str(pip / "pip"), *arguments]
+    command = [python, "-I", str(program), *arguments]
     try:
         process = subprocess.Popen(
             command,
