@@ -40,11 +40,13 @@ def test_what_is_remembered(words: tuple[str, ...], tmp_path: Path) -> None:
         ("-r", "https://host.example/needed.txt"),
         ("-r", "not-there.txt"),
         ("-r", "editable.txt"),
+        ("-r", "attached.txt"),
         ("-r", "circle.txt"),
     ],
 )
 def test_what_can_change_at_any_time(words: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "editable.txt").write_text("one\n-e ../other\n")
+    (tmp_path / "attached.txt").write_text("-e../other\n")
     (tmp_path / "circle.txt").write_text("-r circle.txt\n")
     read = read_arguments(words, tmp_path)
 
@@ -103,6 +105,23 @@ def test_a_project_and_what_it_needs(tmp_path: Path) -> None:
     for option in ("-f", "--find-links"):
         found = find_projects((option, "./mine", "three"), tmp_path)
         assert not found.folders
+
+
+def test_options_beside_a_project(tmp_path: Path) -> None:
+    """One that is not known may have the next word for its own: all is pip's then."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "mine"\ndependencies = ["one"]\n'
+    )
+
+    assert find_projects(("-e.", "two"), tmp_path).needs == ("two", "one")
+    assert find_projects(("-rmore.txt", "."), tmp_path).needs == ("-rmore.txt", "one")
+    assert find_projects(("--no-deps", "-e", "."), tmp_path).needs == ()
+    for words in (("--config-settings", "a=b"), ("--no-build-isolation",)):
+        found = find_projects((*words, "-e", "."), tmp_path)
+        assert found.folders == (".",)
+        assert found.needs == ("one",)
+    for words in (("--target", "."), ("-t", "."), ("--prefix", "./x")):
+        assert find_projects((*words, "-e", ".", "two"), tmp_path).folders == ()
 
 
 def test_a_project_that_does_not_say_what_it_needs(tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ from pathlib import Path
 from mvenv.fetch.urls import file_url_path
 from mvenv.values import dataclass
 
-__all__ = ["TAKE_VALUE", "Arguments", "place_words", "read_arguments"]
+__all__ = [
+    "ALONE",
+    "TAKE_VALUE",
+    "Arguments",
+    "place_words",
+    "read_arguments",
+    "split_option",
+]
 
 _FILES = ("-r", "--requirement", "-c", "--constraint")
 _WITH_VALUE = frozenset(
@@ -32,7 +39,7 @@ _WITH_VALUE = frozenset(
         "--client-cert",
     }
 )
-_ALONE = frozenset(
+ALONE = frozenset(
     {
         "--pre",
         "--no-index",
@@ -107,14 +114,14 @@ def _words(arguments: list[str], start: Path, depth: int) -> Iterator[str]:
     rest = iter(arguments)
     changing = False
     for word in rest:
-        option, value = _split(word)
+        option, value = split_option(word)
         if option in _FILES:
             named = value if value is not None else next(rest, "")
             yield option
             yield from _file(named, start, depth)
         elif option in _WITH_VALUE:
             yield f"{option} {value if value is not None else next(rest, '')}"
-        elif word in _ALONE:
+        elif word in ALONE:
             yield word
         elif option in _PLACES:
             named = value if value is not None else next(rest, "")
@@ -130,12 +137,13 @@ def _words(arguments: list[str], start: Path, depth: int) -> Iterator[str]:
         raise _Changing
 
 
-def _split(word: str) -> tuple[str, str | None]:
+def split_option(word: str) -> tuple[str, str | None]:
+    """Return an option and what is attached to it."""
     if word.startswith("--"):
         option, equals, value = word.partition("=")
         return option, value if equals else None
     short = word[:2]
-    if len(word) > len(short) and short in {"-r", "-c", "-i", "-f"}:
+    if len(word) > len(short) and short in {"-r", "-c", "-i", "-f", "-e", "-C"}:
         return short, word[2:].strip().removeprefix("=")
     return word, None
 
@@ -152,7 +160,7 @@ def _file(named: str, start: Path, depth: int) -> Iterator[str]:
             if not _REQUIREMENT.fullmatch(bare) or bare.endswith(_ARCHIVES):
                 raise _Changing
             continue
-        option, value = _split(re.split(r"[\s=]", line)[0])
+        option, value = split_option(re.split(r"[\s=]", line)[0])
         if value is None:
             value = re.split(r"[\s=]+", line, maxsplit=1)[-1].strip()
         if option in _FILES:

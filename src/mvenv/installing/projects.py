@@ -12,7 +12,7 @@ from typing import Any
 
 from mvenv.errors import SystemFault
 from mvenv.fetch.urls import file_url_path
-from mvenv.installing.arguments import TAKE_VALUE
+from mvenv.installing.arguments import ALONE, TAKE_VALUE, split_option
 from mvenv.names import normalized
 from mvenv.records import replace_bytes
 from mvenv.values import dataclass
@@ -20,6 +20,9 @@ from mvenv.values import dataclass
 __all__ = ["Projects", "find_projects", "write_limits"]
 
 _EDITABLE = ("-e", "--editable")
+_BUILDING = ("--no-build-isolation", "--check-build-dependencies", "--use-pep517")
+_BUILDING_WITH_VALUE = ("-C", "--config-settings", "--config-setting")
+"""What matters to the folders alone."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _EXTRAS = re.compile(r"(.*?)(?:\[([\w\s,.-]+)\])?")
 
@@ -37,29 +40,18 @@ class Projects:
 
 
 def find_projects(arguments: tuple[str, ...], start: Path) -> Projects:
-    """Return the folders with projects among ``arguments``."""
-    made: list[str] = []
-    folders: list[str] = []
-    found: list[_Project | None] = []
-    rest = iter(arguments)
-    for word in rest:
-        option, equals, value = word.partition("=")
-        if not equals and option in TAKE_VALUE:
-            made += [word, *itertools.islice(rest, 1)]
-            continue
-        named = None
-        if option in _EDITABLE:
-            named = value if equals else next(rest, "")
-        elif not word.startswith("-") and _folder(word, start) is not None:
-            named = word
-        if named is None:
-            made.append(word)
-            continue
-        folders.append(named)
-        found.append(_read(named, start))
+    """Return the folders with projects among ``arguments``.
+
+    None where an option is not known: the word after it may be its own.
+    """
+    apart = _apart(arguments, start)
+    if apart is None:
+        return Projects()
+    folders, made = apart
+    found = [_read(named, start) for named in folders]
     known = [one for one in found if one is not None]
     names = tuple(one.name for one in known)
-    for one in known:
+    for one in known if "--no-deps" not in made else ():
         made += [word for word in one.needs if _name(word) not in names]
     files = {"-r", "--requirement"} & {word.partition("=")[0] for word in made}
     left = files or any(not word.startswith("-") for word in made)
@@ -67,6 +59,34 @@ def find_projects(arguments: tuple[str, ...], start: Path) -> Projects:
     return Projects(
         folders=tuple(folders), names=names, needs=tuple(made) if sure else ()
     )
+
+
+def _apart(
+    arguments: tuple[str, ...], start: Path
+) -> tuple[list[str], list[str]] | None:
+    """Return the folders and the other arguments; `None`: an option is not known."""
+    folders: list[str] = []
+    others: list[str] = []
+    rest = iter(arguments)
+    for word in rest:
+        option, value = split_option(word)
+        if option in TAKE_VALUE:
+            others += [word, *itertools.islice(rest, int(value is None))]
+        elif option in _EDITABLE:
+            folders.append(next(rest, "") if value is None else value)
+        elif option in _BUILDING_WITH_VALUE:
+            if value is None:
+                next(rest, None)
+        elif word in ALONE:
+            others.append(word)
+        elif word.startswith("-"):
+            if word not in _BUILDING:
+                return None
+        elif _folder(word, start) is not None:
+            folders.append(word)
+        else:
+            others.append(word)
+    return folders, others
 
 
 def write_limits(path: Path, names: Iterable[str]) -> None:
