@@ -325,6 +325,27 @@ def test_an_interpreter_that_is_missing(workplace: Workplace) -> None:
     assert "could not find python interpreter" in failed.out
 
 
+def test_another_interpreter_is_never_taken_for_missing(workplace: Workplace) -> None:
+    """It would be skipped, and nobody would know that nothing was run."""
+    workplace.write("tox.ini", _ini("").replace("env_list = a", "env_list = pypy3"))
+    words = ("--skip-missing-interpreters", "true")
+    missing = workplace.run("tox", *words)
+    workplace.write(
+        "toxfile.py",
+        "from tox.tox_env.python.api import PythonInfo, VersionInfo\n"
+        "from tox.tox_env.python.virtual_env.api import VirtualEnv\n\n"
+        "version = VersionInfo(3, 11, 0, 'final', 0)\n"
+        "found = PythonInfo('PyPy', version, '', True, 'linux', {})\n"
+        "VirtualEnv._get_python = lambda *_: found\n",
+    )
+
+    there = workplace.run("tox", *words)
+
+    assert "pypy3: SKIP" in missing.out
+    assert there.code == 1
+    assert "for CPython only, not for PyPy: say `runner = virtualenv`" in there.out
+
+
 def test_a_variable_that_names_a_file_is_another_question(
     workplace: Workplace, make_wheel: WheelMaker, simple_index: IndexMaker
 ) -> None:

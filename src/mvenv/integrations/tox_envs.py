@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from tox.execute.request import ExecuteRequest
 from tox.tox_env.errors import Fail, Recreate
 from tox.tox_env.python.api import Python as ToxPython
-from tox.tox_env.python.api import PythonInfo, VersionInfo
+from tox.tox_env.python.api import PythonInfo
 from tox.tox_env.python.virtual_env.api import VirtualEnv
 
 from mvenv.integrations.tox_executing import InstallingExecutor
 from mvenv.integrations.tox_installer import MvenvInstaller
+from mvenv.integrations.tox_interpreters import described
 from mvenv.integrations.words import LogReporter, told
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ INFO = ".tox-info.json"
 """What tox knows of an environment, in it."""
 _LOCK = "file.lock"
 """Held while tox works on an environment."""
-_64_BITS = 64
 _HOUR = 3600.0
 _LASTING = ("HOME", "XDG_DATA_HOME")
 """Where the store is: not to be moved by a ``set_env`` for tests."""
@@ -127,12 +127,26 @@ class MvenvEnvironment(VirtualEnv, ABC):
         _ = self.environment_variables
         path = self._find_python(base_python)
         if path is None:
+            self._refuse_another(base_python)
             return None
         try:
-            return self._described(self.get_virtualenv_py_info(Path(path)))
+            return described(self.get_virtualenv_py_info(Path(path)))
         except RuntimeError as error:
             _LOGGER.info("%s", error)
             return None
+
+    def _refuse_another(self, base_python: list[str]) -> None:
+        """Raise `Fail` for one that is there: as missing it could be skipped."""
+        from mvenv.interpreters import is_another
+
+        if not any(map(is_another, base_python)):
+            return
+        found = super()._get_python(base_python)
+        if found is not None:
+            raise Fail(
+                f"mvenv makes environments for CPython only, not for"
+                f" {found.implementation}: say `runner = virtualenv` for {self.name}"
+            )
 
     def _find_python(self, base_python: list[str]) -> str | None:
         """Return the path of the first interpreter that is there, found once."""
@@ -154,37 +168,6 @@ class MvenvEnvironment(VirtualEnv, ABC):
                 except InterpreterError as error:
                     _LOGGER.info("%s", error.message)
         return self._python
-
-    @staticmethod
-    def _described(info: Any) -> PythonInfo | None:
-        if info.system_executable is None:
-            return None
-        version = info.version_info
-        told_by_newer = {
-            name: getattr(info, theirs)
-            for name, theirs in (
-                ("free_threaded", "free_threaded"),
-                ("debug", "debug_build"),
-                ("machine", "machine"),
-                ("marker_environment", "marker_environment"),
-            )
-            if name in PythonInfo.__dataclass_fields__ and hasattr(info, theirs)
-        }
-        return PythonInfo(
-            implementation=info.implementation,
-            version_info=VersionInfo(
-                version.major,
-                version.minor,
-                version.micro,
-                version.releaselevel,
-                version.serial,
-            ),
-            version=info.version,
-            is_64=info.architecture == _64_BITS,
-            platform=info.platform,
-            extra={"executable": Path(info.system_executable).resolve()},
-            **told_by_newer,
-        )
 
     def target(self) -> Target:
         """Return the interpreter it is for, inspected."""

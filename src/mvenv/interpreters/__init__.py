@@ -5,7 +5,7 @@
 remembered. Recalling needs the standard library only.
 """
 
-from mvenv.interpreters.discovery import find_interpreter
+from mvenv.interpreters.discovery import find_interpreter, is_another
 from mvenv.interpreters.inspection import inspect_interpreter
 
-__all__ = ["find_interpreter", "inspect_interpreter"]
+__all__ = ["find_interpreter", "inspect_interpreter", "is_another"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mvenv.paths import StrPath
 
-__all__ = ["find_interpreter"]
+__all__ = ["find_interpreter", "is_another"]
 
 _KIND = "found"
 _OTHERS = ("pypy", "graalpy", "graalvm", "jython", "ironpython", "micropython")
@@ -34,6 +34,11 @@ _VARIABLES = (
     "XDG_DATA_HOME",
 )
 """What decides where interpreters are looked for."""
+
+
+def is_another(spec: str) -> bool:
+    """Return whether ``spec`` names an interpreter that is not CPython."""
+    return spec.strip().lower().startswith(_OTHERS)
 
 
 def find_interpreter(
@@ -57,7 +62,7 @@ def find_interpreter(
     path = _as_path(spec)
     if path is not None:
         return path
-    if not spec or spec.lower().startswith(_OTHERS):
+    if not spec or is_another(spec):
         raise InterpreterError(
             f"mvenv makes environments for CPython only, not for `{spec}`"
             if spec
