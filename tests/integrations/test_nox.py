@@ -271,6 +271,27 @@ def test_what_fails_is_told(
     assert "Traceback" not in ran.out
 
 
+def test_a_failure_that_counts_as_success(
+    workplace: Workplace, make_wheel: WheelMaker, simple_index: IndexMaker
+) -> None:
+    """As pip's exit code says: it is told, and the session goes on."""
+    point_at(workplace, simple_index, [make_wheel("above")])
+    _noxfile(
+        workplace,
+        """
+@nox.session
+def a(session):
+    session.install("nothing-like-it", success_codes=[0, 1])
+    session.run("python", "-c", "print('went on')")
+""",
+    )
+
+    out = workplace.succeed("nox")
+
+    assert "No matching distribution found for nothing-like-it" in out
+    assert "\nwent on\n" in out
+
+
 def test_parameters_that_are_not_known_are_told(workplace: Workplace) -> None:
     _noxfile(
         workplace,

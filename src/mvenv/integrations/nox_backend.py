@@ -31,6 +31,7 @@ from mvenv.installing import install
 from mvenv.installing.notes import Notes
 from mvenv.installing.request import InstallRequest
 from mvenv.integrations.looking_after import look_after
+from mvenv.integrations.nox_parameters import read_parameters
 from mvenv.integrations.words import LogReporter, told, told_beside_output
 from mvenv.selection.groups import GroupOptions
 from mvenv.surroundings import Surroundings
@@ -43,16 +44,12 @@ _NEEDED = {
     nox.sessions: ("Session",),
     nox.command: ("CommandFailed",),
 }
-_PARAMETERS = {
-    "--system-site-packages": "system_site_packages",
-    "--copies": "copies",
-    "--always-copy": "copies",
-    "--seed": "seed",
-}
 _TYPE_CHECK = "_check_reused_environment_type"
 _HOURS = "MVENV_REMEMBER_HOURS"
 _DEFAULT_HOURS = 24.0
 _HOUR = 3600.0
+_PIPS_FAILURE = 1
+"""The exit code of a pip that could not install something."""
 
 
 class MvenvBackend(nox.virtualenv.VirtualEnv):
@@ -74,7 +71,7 @@ class MvenvBackend(nox.virtualenv.VirtualEnv):
     @functools.cached_property
     def chosen(self) -> dict[str, Any]:
         """Return what ``venv_params`` say; `UsageError` if that is not understood."""
-        return _read_parameters(self.venv_params)
+        return read_parameters(self.venv_params)
 
     @property
     def notes(self) -> Path:
@@ -187,25 +184,6 @@ class MvenvBackend(nox.virtualenv.VirtualEnv):
         return f"linked {', '.join(how.changed)}" if how.changed else ""
 
 
-def _read_parameters(parameters: Iterable[str]) -> dict[str, Any]:
-    """Return the parameters by the names that they have in a request."""
-    chosen: dict[str, Any] = dict.fromkeys(_PARAMETERS.values(), False)
-    chosen["prompt"] = None
-    rest = iter(parameters)
-    for word in rest:
-        option, equals, value = word.partition("=")
-        if word in _PARAMETERS:
-            chosen[_PARAMETERS[word]] = True
-        elif option == "--prompt":
-            chosen["prompt"] = value if equals else next(rest, None)
-        else:
-            raise UsageError(
-                f"the backend mvenv does not know `{word}` of venv_params; it knows"
-                f" {', '.join([*_PARAMETERS, '--prompt'])}"
-            )
-    return chosen
-
-
 def _reporter() -> LogReporter:
     # nox shows all that is logged, to everybody.
     return LogReporter(detailed=bool(nox.options.verbose))
@@ -314,6 +292,7 @@ def _install(
     silent: bool | None = None,
     log: bool = True,
     stdout: int | IO[str] | None = None,
+    success_codes: Iterable[int] | None = None,
     **_: Any,
 ) -> None:
     words = tuple(os.fspath(word) for word in arguments)
@@ -323,7 +302,10 @@ def _install(
     try:
         output = venv.install(words, known)
     except MvenvError as error:
-        raise _failed(error) from error
+        failed = _failed(error)
+        if _PIPS_FAILURE in (success_codes or ()):
+            return
+        raise failed from error
     if silent is None:
         silent = not _runner(session).global_config.verbose
     if output and not silent:
