@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -611,3 +612,20 @@ def test_others_are_asked_only_for_suggestions_that_are_wanted(
         find_interpreter("3.99", cache_folder=None, environ=environ, suggest=suggest)
 
     assert asked.exists() is suggest
+
+
+@pytest.mark.parametrize("spec", ["python", ">=3.99", "other", "other3.99"])
+def test_one_that_is_too_old_is_not_asked(tmp_path: Path, spec: str) -> None:
+    """python-discovery warns of it, in tox before the JSON of `tox config`."""
+    asked = tmp_path / "asked"
+    for version in ("2.7.18", "3.99.1" if spec == "other3.99" else "3.7.16"):
+        old = tmp_path / f"pyenv/versions/{version}/bin/python"
+        old.parent.mkdir(parents=True)
+        old.write_text(f"#!/bin/sh\n: > {asked}\nexit 1\n")
+        old.chmod(0o755)
+    environ = {"PATH": "/nowhere", "PYENV_ROOT": str(tmp_path / "pyenv")}
+
+    with contextlib.suppress(InterpreterError):
+        find_interpreter(spec, cache_folder=None, environ=environ, suggest=False)
+
+    assert not asked.exists()

@@ -105,9 +105,12 @@ def _from_pyenv(
     wanted: PythonSpec, cache: DiskCache | None, environ: Mapping[str, str]
 ) -> PythonInfo | None:
     """Return the newest of pyenv's versions that fits, on PATH or not."""
-    if wanted.path:
+    if wanted.path or wanted.implementation not in {None, "cpython"}:
         return None
     for version, executable in _pyenv_versions(environ):
+        if wanted.minor is None and version < OLDEST:
+            # Only who names one that is too old is to be told of it.
+            continue
         if wanted.major not in {None, version[0]}:
             continue
         if wanted.minor not in {None, version[1]}:
