@@ -4,7 +4,8 @@ Python imports this by itself where this folder is on ``PYTHONPATH``, so command
 the tests start have it, too. From the folder of nox's sources, with mvenv installed
 beside nox::
 
-    PYTHONPATH=.../tests/integrations/nox_own python -m pytest -m "not conda" tests
+    export PYTHONPATH=.../tests/integrations/nox_own
+    python -m pytest -m "not conda and not rattler"
 
 pip is seeded: with the backend that is replaced, some of the tests count on it.
 """
