@@ -93,6 +93,13 @@ def test_the_old_way_to_say_a_hash() -> None:
     assert package["sdist"]["hashes"] == {"sha256": _SHA}
 
 
+def test_notes_are_at_a_place_with_one_name(tmp_path: Path) -> None:
+    """Receipts name it, and what they name is compared."""
+    notes = Notes(tmp_path / "project" / ".." / "notes")
+
+    assert notes.lockfile == tmp_path / "notes" / "pylock.toml"
+
+
 def test_the_same_packages_make_the_same_bytes(tmp_path: Path) -> None:
     """Whatever their order, and whatever was there: plans go by them."""
     one = {

@@ -58,9 +58,7 @@ def test_what_tells_and_what_runs_one_command(
     alone = workplace.succeed("tox", "exec", "-e", "b", "--", "python", "-c", "help")
     order = workplace.succeed("tox", "depends")
     named = workplace.succeed("tox", "list")
-    said = workplace.succeed(
-        "tox", "config", "-e", "b", "--format", "json", "-k", "runner", "env_python"
-    )
+    said = workplace.succeed("tox", "config", "-e", "b", "-k", "runner", "env_python")
 
     assert "hook b deps\n" in first
     assert "\nran\n" in first
@@ -72,8 +70,8 @@ def test_what_tells_and_what_runs_one_command(
     assert "Execution order: a, b" in order
     assert "\na " in named
     assert "\nb " in named
-    here = str(workplace.root / ".tox/b/bin/python")
-    assert json.loads(said)["env"]["b"] == {"runner": "mvenv", "env_python": here}
+    here = workplace.root / ".tox/b/bin/python"
+    assert f"runner = mvenv\nenv_python = {here}\n" in said
 
 
 @pytest.mark.slow

@@ -25,8 +25,9 @@ class Notes:
     """The notes on one environment, in a folder of their own."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.lockfile = folder / "pylock.toml"
+        # As receipts have it: older tox leaves `..` in its work_dir.
+        self.folder = Path(os.path.abspath(folder))
+        self.lockfile = self.folder / "pylock.toml"
 
     def packages(self) -> dict[str, PackageTable]:
         """Return what was noted, by name; nothing where that cannot be read."""

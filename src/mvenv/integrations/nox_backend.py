@@ -25,6 +25,7 @@ from nox.logger import logger
 
 from mvenv.creation import create
 from mvenv.creation.request import CreateRequest
+from mvenv.env.paths import python_in
 from mvenv.env.state import Standing, observe
 from mvenv.errors import BuildError, MvenvError, SystemFault, UsageError
 from mvenv.installing import install
@@ -155,7 +156,7 @@ class MvenvBackend(nox.virtualenv.VirtualEnv):
         if state.receipt is None or state.receipt.path != state.path_text:
             return False
         if not (
-            self._check_reused_environment_links()
+            os.path.exists(python_in(self.location))
             and self._check_reused_environment_interpreter()
         ):
             return False

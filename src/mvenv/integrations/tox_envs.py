@@ -121,6 +121,8 @@ class MvenvEnvironment(VirtualEnv, ABC):
     # Where things are, without a session of virtualenv.
 
     def _get_python(self, base_python: list[str]) -> PythonInfo | None:
+        from mvenv.interpreters.search import look
+
         if getattr(self.options, "discover", None):
             return super()._get_python(base_python)
         # First of all: a set_env may name a folder of this environment.
@@ -129,11 +131,9 @@ class MvenvEnvironment(VirtualEnv, ABC):
         if path is None:
             self._refuse_another(base_python)
             return None
-        try:
-            return described(self.get_virtualenv_py_info(Path(path)))
-        except RuntimeError as error:
-            _LOGGER.info("%s", error)
-            return None
+        # Not by `get_virtualenv_py_info`: in older tox it needs an older virtualenv.
+        found = look(path, self._memory(), self.environment_variables)
+        return None if found is None else described(found)
 
     def _refuse_another(self, base_python: list[str]) -> None:
         """Raise `Fail` for one that is there: as missing it could be skipped."""
@@ -152,10 +152,9 @@ class MvenvEnvironment(VirtualEnv, ABC):
         """Return the path of the first interpreter that is there, found once."""
         from mvenv.errors import InterpreterError
         from mvenv.interpreters import find_interpreter
-        from mvenv.store.layout import open_layout
 
         if self._python is None:
-            cache = open_layout(self.surroundings().store).interpreters
+            cache = self._memory()
             environ = self.environment_variables
             for spec in base_python:
                 try:
@@ -169,17 +168,21 @@ class MvenvEnvironment(VirtualEnv, ABC):
                     _LOGGER.info("%s", error.message)
         return self._python
 
+    def _memory(self) -> Path:
+        """Return where the store keeps what interpreters have said."""
+        from mvenv.store.layout import open_layout
+
+        return open_layout(self.surroundings().store).interpreters
+
     def target(self) -> Target:
         """Return the interpreter it is for, inspected."""
         from mvenv.interpreters import inspect_interpreter
-        from mvenv.store.layout import open_layout
 
         found = self._python
         if found is None and not getattr(self.options, "discover", None):
-            found = self._find_python(self.conf.get("base_python", list[str]))
+            found = self._find_python(self.conf["base_python"])
         executable = found or str(self.base_python.extra["executable"])
-        memory = open_layout(self.surroundings().store).interpreters
-        return inspect_interpreter(executable, memory=memory)
+        return inspect_interpreter(executable, memory=self._memory())
 
     def prepend_env_var_path(self) -> list[Path]:
         """Return the folders that come first on PATH."""
@@ -221,7 +224,7 @@ class MvenvEnvironment(VirtualEnv, ABC):
         """Return the folder for what mvenv keeps of this environment."""
         from mvenv.hashes import sha256_bytes
 
-        work_dir = self.core.get("work_dir", Path)
+        work_dir = self.core["work_dir"]
         name = self.conf.name
         if self.env_dir != work_dir / name:
             # One of `tox devenv` beside the one of the same name.

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tox.config.types import Command
 from tox.execute.request import ExecuteRequest
 from tox.tox_env.errors import Fail
 from tox.tox_env.python.pip.pip_install import Pip
@@ -65,7 +64,7 @@ class MvenvInstaller(Pip):
 
     def check_command(self) -> None:
         """Raise `Fail` where ``install_command`` cannot be served."""
-        self.pip_arguments(self._env.conf.get("install_command", Command).args)
+        self.pip_arguments(self._env.conf["install_command"].args)
 
     def carry_out(
         self, request: ExecuteRequest, interrupted: threading.Event

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from tox.tox_env.api import ToxEnv
 from tox.tox_env.errors import Fail
-from tox.tox_env.python.pip.req_file import PythonDeps
 from tox.tox_env.python.runner import PythonRun
 from tox.tox_env.python.virtual_env.package.cmd_builder import VenvCmdBuilder
 from tox.tox_env.python.virtual_env.package.pyproject import Pep517VenvPackager
@@ -58,7 +57,7 @@ class Replacing(ToxEnv, ABC):
         except ImportError:
             return
         if self.core.get_optional("venv_redirect", bool) is not False:
-            forget_venv_redirect(self.core.get("tox_root", Path), self.env_dir)
+            forget_venv_redirect(self.core["tox_root"], self.env_dir)
 
 
 class MvenvRunner(MvenvEnvironment, PythonRun, Replacing):
@@ -80,7 +79,7 @@ class MvenvRunner(MvenvEnvironment, PythonRun, Replacing):
     @property
     def default_pkg_type(self) -> str:
         """Return how the project is installed where nothing is said: as tox has it."""
-        root = self.core.get("tox_root", Path)
+        root = self.core["tox_root"]
         if any((root / name).exists() for name in _PROJECTS):
             return super().default_pkg_type
         return "skip"
@@ -122,7 +121,7 @@ class MvenvRunner(MvenvEnvironment, PythonRun, Replacing):
         from mvenv.selection.groups import GroupOptions
 
         if named := self._setting("lock"):
-            path = self.core.get("tox_root", Path) / named
+            path = self.core["tox_root"] / named
             self._check_lock(path, "lock")
             return path, GroupOptions(
                 with_groups=self._names("lock_groups"),
@@ -131,12 +130,20 @@ class MvenvRunner(MvenvEnvironment, PythonRun, Replacing):
                 no_root=True,
             )
         if named := self._setting("pylock"):
-            path = self.core.get("package_root", Path) / named
+            path = self._package_root() / named
             self._check_lock(path, "pylock")
             return path, _as_tox_chooses(
                 path, self._names("dependency_groups"), self._names("extras")
             )
         return None
+
+    def _package_root(self) -> Path:
+        """Return where the project is; older tox says it only if it packages it."""
+        try:
+            root: Path = self.core["package_root"]
+        except KeyError:
+            root = self.core["tox_root"]
+        return root
 
     def _names(self, key: str) -> tuple[str, ...]:
         return tuple(sorted(self.conf[key]))
@@ -180,14 +187,14 @@ class MvenvRunner(MvenvEnvironment, PythonRun, Replacing):
     def _dependency_steps(self) -> Iterable[tuple[str, ...]]:
         installer = self.installer
         constraints = list(installer.constraints.as_root_args)
-        deps = self.conf.get("deps", PythonDeps).as_root_args
+        deps = self.conf["deps"].as_root_args
         if deps:
             yield installer.arguments_of([*deps, *constraints])
-        groups = self.conf.get("dependency_groups", set[str])
+        groups = self.conf["dependency_groups"]
         if groups:
             from tox.tox_env.python.dependency_groups import resolve
 
-            found = resolve(self.core.get("package_root", Path), groups)
+            found = resolve(self._package_root(), groups)
             yield installer.arguments_of([*sorted(map(str, found)), *constraints])
 
 

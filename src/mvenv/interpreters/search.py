@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mvenv.paths import StrPath
 
-__all__ = ["discover", "places"]
+__all__ = ["discover", "look", "places"]
 
 _LISTED = 12
 """Interpreters named when the wanted one is not among them."""
@@ -91,6 +91,15 @@ def discover(
         hint="install it (for example with pyenv, uv or your system's packages),"
         " or choose one that is there with `--python`",
     )
+
+
+def look(
+    executable: str, cache_folder: StrPath, environ: Mapping[str, str]
+) -> PythonInfo | None:
+    """Return what an interpreter says of itself; `None` where it does not."""
+    from python_discovery import DiskCache
+
+    return _look(executable, DiskCache(Path(cache_folder, "discovery")), environ)
 
 
 def _is_cpython(info: PythonInfo) -> bool:
