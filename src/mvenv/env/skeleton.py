@@ -14,7 +14,7 @@ from mvenv.errors import InterpreterError, SystemFault
 from mvenv.interpreters.inspection import witnesses_of
 from mvenv.interpreters.memory import bear_witness, recall, remember
 from mvenv.paths import read_bytes
-from mvenv.scratch import ScratchFolder
+from mvenv.scratch import ScratchFolder, sweep_scratch
 from mvenv.target import Target
 from mvenv.values import asdict, dataclass, replace
 
@@ -29,6 +29,7 @@ __all__ = ["PlainFile", "Skeleton", "load_skeleton"]
 
 _KIND = "skeleton"
 _NAME = "a sample"
+_SCRATCH = "mvenv-skeleton-"
 """Name of the environment that is learned from: the space shows how values are
 quoted."""
 _CONFIGURATION = "pyvenv.cfg"
@@ -96,7 +97,8 @@ def load_skeleton(
     witnesses = [bear_witness(path) for path in sorted(seen)]
     try:
         place = os.path.realpath(tempfile.gettempdir())
-        with ScratchFolder(place, "mvenv-skeleton-") as parent:
+        sweep_scratch(place, _SCRATCH)
+        with ScratchFolder(place, _SCRATCH) as parent:
             sample = os.path.join(parent.path, _NAME)
             _make_sample(target, sample, timeout)
             skeleton = _learn(target, sample, templates)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +14,7 @@ from mvenv.errors import BuildError, SystemFault
 from mvenv.fetch.redaction import redact_text
 from mvenv.fetch.settings import DEFAULT_INDEX_URL, FetchSettings
 from mvenv.fetch.urls import file_url_path
+from mvenv.scratch import ScratchFolder, sweep_scratch
 
 __all__ = ["pip_environment", "run_pip", "scratch"]
 
@@ -56,17 +55,22 @@ _DROPPED = frozenset(
 )
 
 
+_SCRATCH = "mvenv-pip-"
+
+
 @contextlib.contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
-    """Return a new folder inside ``folder``, deleted with the context."""
+    """Return a new folder inside ``folder``, deleted with the context.
+
+    What killed runs left there goes, too: it can be the system's, for temporary files.
+    """
+    sweep_scratch(folder, _SCRATCH)
     try:
-        made = Path(tempfile.mkdtemp(prefix=".build-", dir=folder))
+        made = ScratchFolder(folder, _SCRATCH)
     except OSError as error:
         raise SystemFault.from_os_error(error, "making a folder") from error
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+    with made:
+        yield made.path
 
 
 def pip_environment(
