@@ -107,6 +107,19 @@ def test_a_plan_that_leads_outside_is_none(
     assert load_plan(content, StoreLayout(mvenv.store)) is None
 
 
+@pytest.mark.parametrize("more", [-1, 1, 99])
+def test_a_plan_whose_folders_have_other_files_than_it_has_is_none(
+    environment: Path, mvenv: Runner, more: int
+) -> None:
+    payload = unseal_record("plan", 1, (environment / PLAN).read_bytes())
+    assert payload is not None
+    value = json.loads(payload)
+    value["links"]["folders"][-1][3] += more
+    content = seal_record("plan", 1, json.dumps(value).encode())
+
+    assert load_plan(content, StoreLayout(mvenv.store)) is None
+
+
 def test_a_damaged_plan_is_none(environment: Path, mvenv: Runner) -> None:
     content = bytearray((environment / PLAN).read_bytes())
     content[-5] ^= 1
