@@ -83,6 +83,7 @@ def test_a_plan_comes_back_as_it_was(environment: Path, mvenv: Runner) -> None:
         lambda value: value["links"]["sources"].__setitem__(0, "a\0b"),
         lambda value: value["links"]["folders"][0].__setitem__(1, "../.."),
         lambda value: value["links"]["folders"][0].__setitem__(2, "lib/../../x"),
+        lambda value: value["links"]["folders"][0].__setitem__(0, 99),
         lambda value: value["links"]["sizes"].__setitem__(0, "1"),
         lambda value: value["links"].update(sha256="ab"),
         lambda value: value["files"].append(["../x", "", False]),
