@@ -64,6 +64,16 @@ def test_it_is_made_elsewhere_and_what_is_said_comes_here(
     assert caplog.messages
 
 
+@pytest.mark.parametrize("sealed", [True, False])
+def test_what_variables_say_of_the_store_is_heeded(asked: Asked, sealed: bool) -> None:
+    asked["variables"]["MVENV_NO_SEAL"] = "" if sealed else "1"
+    tox_apart.make(asked)
+
+    store = Path(asked["variables"]["MVENV_STORE"])
+    (stored,) = store.glob("wheels/*/*/tree/one/__init__.py")
+    assert bool(stored.stat().st_mode & 0o222) is not sealed
+
+
 def test_what_fails_there_fails_here_in_the_same_words(asked: Asked) -> None:
     asked["lockfile"] += ".not"
     with pytest.raises(MvenvError) as here:

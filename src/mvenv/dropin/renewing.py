@@ -17,7 +17,7 @@ from mvenv.env.receipt import Generated, Receipt, write_receipt
 from mvenv.env.state import EnvironmentState
 from mvenv.env.writing import Writer
 from mvenv.errors import EnvironmentFault, LinkError, SystemFault
-from mvenv.fetch.pip import pip_environment
+from mvenv.fetch.pip import pip_environment, scratch
 from mvenv.interpreters import find_interpreter, inspect_interpreter
 from mvenv.interpreters.running import run_python
 from mvenv.locking import lock_folder
@@ -48,9 +48,9 @@ def renew(request: VenvRequest, state: EnvironmentState, reporter: Reporter) -> 
     )
     target = inspect_interpreter(executable, memory=layout.interpreters_text)
     words = ["-I", "-m", "venv", *_arguments(request, target), state.path_text]
-    with tempfile.TemporaryDirectory(prefix="mvenv-") as folder:
+    with scratch(Path(tempfile.gettempdir())) as temporary:
         # For the pip that it may run: our own settings of the index count.
-        environ = pip_environment(said.fetch, said.environ, Path(folder))
+        environ = pip_environment(said.fetch, said.environ, temporary)
         answer = run_python(
             target.executable, words, timeout=_PATIENCE, environ=environ
         )

@@ -212,7 +212,7 @@ class _Installing:
                 exact=False,
                 dry_run=False,
                 store=Path(said.store),
-                seal=True,
+                seal=said.seal,
                 fetch=said.fetch,
                 environ=self.request.environ,
                 wheels=notes.wheels(),

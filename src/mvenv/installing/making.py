@@ -46,7 +46,7 @@ def make_for(
             system_site_packages=False,
             clear=True,
             store=said.store,
-            seal=True,
+            seal=said.seal,
             fetch=said.fetch,
             environ=request.environ,
         ),

@@ -58,6 +58,7 @@ def _request(folder: Path, said: Surroundings) -> DoctorRequest:
         store_chosen=False,
         fetch=said.fetch,
         environ=said.environ,
+        seal=said.seal,
         behind=False,
     )
 

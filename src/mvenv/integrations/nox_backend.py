@@ -142,7 +142,7 @@ class MvenvBackend(nox.virtualenv.VirtualEnv):
                 clear=True,
                 copies=self.chosen["copies"],
                 store=said.store,
-                seal=True,
+                seal=said.seal,
                 fetch=said.fetch,
                 environ=said.environ,
             ),
@@ -373,7 +373,7 @@ def _sync(venv: MvenvBackend, lockfile: Path, chosen: GroupOptions) -> None:
         exact=True,
         dry_run=False,
         store=Path(said.store),
-        seal=True,
+        seal=said.seal,
         fetch=said.fetch,
         environ=said.environ,
     )

@@ -161,6 +161,6 @@ def _request(asked: dict[str, Any]) -> CreateRequest:
         prompt=None,
         clear=True,
         store=said.store,
-        seal=True,
+        seal=said.seal,
         fetch=said.fetch,
     )
