@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -84,6 +83,7 @@ class MvenvInstaller(Pip):
             return 1, told(SystemFault.from_os_error(error, "installing"))
 
     def _install(self, asked: InstallRequest) -> str:
+        from mvenv.fetch.pip import scratch
         from mvenv.installing import install, install_own
         from mvenv.installing.own_sdist import build_own_sdist
 
@@ -94,8 +94,7 @@ class MvenvInstaller(Pip):
         elif own.suffix == ".whl":
             how = install_own(asked, own, reporter)
         else:
-            folder = Path(tempfile.mkdtemp(prefix="mvenv-sdist-"))
-            try:
+            with scratch(Path(tempfile.gettempdir())) as folder:
                 wheel = build_own_sdist(
                     own,
                     folder,
@@ -105,8 +104,6 @@ class MvenvInstaller(Pip):
                     reporter=reporter,
                 )
                 how = install_own(asked, wheel, reporter)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
         if how.by_pip:
             return how.output
         return f"linked {', '.join(how.changed)}" if how.changed else "nothing to do"
