@@ -525,9 +525,14 @@ def test_a_fresh_inode_is_for_one_wheel(
 
 
 def _with_other_stamps(wheel: StoredWheel) -> None:
-    """Write its manifest as one of an earlier ingest was."""
+    """Write its manifest as one of an earlier ingest was.
+
+    An hour earlier: the stamps of one content are whole seconds apart, so by a second
+    they would fall together with those of a wheel that the test took in just before.
+    """
+    hour = 3600 * 10**9
     files = tuple(
-        file._replace(mtime_ns=file.mtime_ns - 10**9) for file in wheel.manifest.files
+        file._replace(mtime_ns=file.mtime_ns - hour) for file in wheel.manifest.files
     )
     for file in files:
         if file.sha256 != SHA256:
@@ -604,7 +609,7 @@ def test_an_archive_keeps_its_stamps(
 
 
 def _move_stamps(wheel: StoredWheel, layout: StoreLayout) -> None:
-    """Let a wheel be one that came a second earlier."""
+    """Let a wheel be one that came an hour earlier."""
     _with_other_stamps(wheel)
     assert WheelStore(layout).mend(wheel.key).usable
 
