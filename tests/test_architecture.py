@@ -47,7 +47,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"crew"}),
     frozenset({"target", "records", "scratch", "locking", "workers"}),
     frozenset({"errors", "hashes", "progress"}),
-    frozenset({"names", "paths", "values"}),
+    frozenset({"collector", "names", "paths", "values"}),
     frozenset({"__init__"}),
 )
 """Rooms (first names below `mvenv`), top to bottom: a module imports only from lower

@@ -35,6 +35,22 @@ def test_enough_time_is_a_full_round(scene: Scene) -> None:
     assert looked.scrubbed.next == 0
 
 
+def test_a_full_round_misses_no_file(any_scene: Scene) -> None:
+    """Wherever it begins: in a folder, between two, at the end."""
+    plan = any_scene.receipt().plan
+    whole = any_scene.look(scrub=60.0).rehashed
+    place = any_scene.site / "tools/code.py"
+    with stat_kept(place):
+        write_through(place, CODE.encode().replace(b"7", b"8"))
+    for start in range(whole):
+        save_scrub(any_scene.env, Scrubbed(plan, start, 0.0))
+        looked = any_scene.look(scrub=60.0)
+
+        assert [one.code for one in looked.findings] == ["F09"]
+        assert looked.scrubbed is not None
+        assert looked.scrubbed.next == start
+
+
 def test_what_overran_is_made_up_for(scene: Scene) -> None:
     plan = scene.receipt().plan
     save_scrub(scene.env, Scrubbed(plan, 3, 5.0))

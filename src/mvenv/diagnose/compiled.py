@@ -42,9 +42,8 @@ class CompiledLook:
         files = self.files
         for group in bytecode.links:
             names = files.setdefault(group.target, {})
-            names.update((file.target, file) for file in group.files)
-        place = str(self.subject.place)
-        scanned = scan(place, list(files), files, {}, self.sure)
+            names.update({file.target: file for file in group.files})
+        scanned = scan(root, list(files), files, {}, self.sure)
         for folder, inodes in scanned.inodes.items():
             self.settled.update([f"{folder}/{name}" for name in inodes])
         for folder in scanned.odd:

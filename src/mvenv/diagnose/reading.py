@@ -66,13 +66,14 @@ class _Known(Protocol):
     def sha256(self) -> str: ...
 
 
-def has_content(place: str, known: _Known) -> bool:
+def has_content(place: str, known: _Known, folder: int | None = None) -> bool:
     """Return whether a file has the bytes it must have; false where it is unreadable.
 
-    For very many files: each is read in as few calls as its size takes.
+    ``folder`` is a descriptor of the folder from which ``place`` leads to it. For very
+    many files: each is read in as few calls as its size takes.
     """
     try:
-        descriptor = os.open(place, _FILE_FLAGS)
+        descriptor = os.open(place, _FILE_FLAGS, dir_fd=folder)
     except OSError:
         return False
     try:

@@ -23,6 +23,7 @@ __all__ = ["Scanned", "Sure", "scan"]
 
 _WORTH_IT = 2_000
 """Folders and files for which another process is worth its start."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _Files = Mapping[str, Mapping[str, FileLink | Generated]]
 _Folders = Mapping[str, Mapping[str, str]]
 
@@ -68,14 +69,14 @@ class Sure:
 
 
 def scan(
-    place: str, paths: Sequence[str], files: _Files, folders: _Folders, sure: Sure
+    root: int, paths: Sequence[str], files: _Files, folders: _Folders, sure: Sure
 ) -> Scanned:
-    """Look at the folders ``paths`` of the environment at ``place``.
+    """Look at the folders ``paths`` of an environment.
 
-    ``files`` and ``folders`` say what must be in each. Large ones are shared out to as
-    many processes as there are processors.
+    ``root`` is a descriptor of its folder. ``files`` and ``folders`` say what must be
+    in each. Large ones are shared out to as many processes as there are processors.
     """
-    work = partial(_scan, place, files, folders, sure)
+    work = partial(_scan, root, files, folders, sure)
     parts = _shared_out(paths, files)
     if len(parts) == 1:
         return Scanned(*work(paths))
@@ -88,8 +89,11 @@ def scan(
 
 
 def _shared_out(paths: Sequence[str], files: _Files) -> list[Sequence[str]]:
+    count = processors()
+    if count == 1:
+        return [paths]
     total = len(paths) + sum(map(len, files.values()))
-    count = min(processors(), max(1, total // _WORTH_IT))
+    count = min(count, max(1, total // _WORTH_IT))
     parts: list[Sequence[str]] = []
     begun = weight = 0
     for number, path in enumerate(paths, 1):
@@ -101,7 +105,7 @@ def _shared_out(paths: Sequence[str], files: _Files) -> list[Sequence[str]]:
 
 
 def _scan(
-    place: str, files: _Files, folders: _Folders, sure: Sure, paths: Sequence[str]
+    root: int, files: _Files, folders: _Folders, sure: Sure, paths: Sequence[str]
 ) -> tuple[dict[str, dict[str, int]], list[tuple[str, str, bool]], list[str]]:
     """Do it, in this process: nearly all of the time of a quick check goes here."""
     inodes: dict[str, dict[str, int]] = {}
@@ -116,9 +120,12 @@ def _scan(
         below = folders.get(path, no_folders)
         found: dict[str, int] = {}
         inside = 0
+        folder = None
         try:
-            # By its path: a descriptor would take half as many system calls again.
-            with os.scandir(f"{place}/{path}") as entries:
+            # With a descriptor the system has a name to follow for each file, where it
+            # has a whole path without: a fifth of the time.
+            folder = os.open(path or ".", _FOLDER, dir_fd=root)
+            with os.scandir(folder) as entries:
                 for entry in entries:
                     name = entry.name
                     known = wanted.get(name)
@@ -127,7 +134,7 @@ def _scan(
                         if is_sure(known, seen) and (
                             stamps
                             or (seen.st_nlink > 1 and not whole)
-                            or has_content(entry.path, known)
+                            or has_content(name, known, folder)
                         ):
                             found[name] = seen.st_ino
                     elif name in below:
@@ -138,6 +145,9 @@ def _scan(
         except OSError:
             odd.append(path)
             continue
+        finally:
+            if folder is not None:
+                os.close(folder)
         inodes[path] = found
         if len(found) != len(wanted) or inside != len(below):
             odd.append(path)

@@ -61,7 +61,8 @@ def scrub(look: FilesLook, root: int, known: Scrubbed, seconds: float) -> Scrubb
 
 
 def _total(look: FilesLook) -> int:
-    return sum(len(files) for _, files in _folders(look))
+    known = (look.grove.files, look.compiled.files)
+    return sum(sum(map(len, folders.values())) for folders in known)
 
 
 def _folders(
@@ -75,11 +76,16 @@ def _from(look: FilesLook, start: int) -> Iterator[tuple[str, FileLink | Generat
     """Yield every file once, beginning with number ``start``."""
     total = _total(look)
     start = start % total if total else 0
+    yield from _after(look, start)
+    yield from itertools.islice(_after(look, 0), start)
 
-    def each() -> Iterator[tuple[str, FileLink | Generated]]:
-        for folder, files in _folders(look):
-            for one in files.values():
+
+def _after(look: FilesLook, count: int) -> Iterator[tuple[str, FileLink | Generated]]:
+    """Yield every file but the first ``count``."""
+    for folder, files in _folders(look):
+        if count < len(files):
+            for one in itertools.islice(files.values(), count, None):
                 yield folder, one
-
-    yield from itertools.islice(each(), start, None)
-    yield from itertools.islice(each(), start)
+            count = 0
+        else:
+            count -= len(files)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Container, Sequence
 from pathlib import Path
 
+from mvenv.collector import collector_held
 from mvenv.diagnose.model import Finding
 from mvenv.doctor.choosing import choose
 from mvenv.doctor.identity import REWRITTEN
@@ -23,6 +24,8 @@ from mvenv.store.layout import StoreKey, StoreLayout
 __all__ = ["doctor"]
 
 
+# Until the plans are given back too: else all of them are gone through at its end.
+@collector_held()
 def doctor(request: DoctorRequest, reporter: Reporter) -> DoctorReport:
     """Look at environments and the store behind them, and heal what may be healed.
 
