@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ from kit.commands import Runner
 from kit.lockfiles import PylockWriter
 from kit.wheels import WheelMaker
 from mvenv import doctor
-from mvenv.collector import collector_held
-from mvenv.doctor.looking import Seen
+from mvenv.collector import collector_at_work, collector_held
+from mvenv.doctor import treatment
 
 
 @pytest.fixture(autouse=True)
@@ -69,23 +70,50 @@ def test_the_first_to_end_leaves_it_to_the_last() -> None:
     assert gc.isenabled()
 
 
-def test_doctor_holds_it_off(
+def test_it_works_meanwhile_where_much_is_to_do() -> None:
+    with collector_held():
+        with collector_at_work():
+            assert gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_work_does_not_switch_on_what_was_off() -> None:
+    gc.disable()
+    with collector_held(), collector_at_work():
+        assert not gc.isenabled()
+    gc.enable()
+    with collector_at_work():
+        pass
+    assert gc.isenabled()
+
+
+def test_doctor_holds_it_off_while_it_looks(
     mvenv: Runner,
     make_wheel: WheelMaker,
     write_pylock: PylockWriter,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    mvenv.create(tmp_path / "env", write_pylock(make_wheel("small")))
+    env = tmp_path / "env"
+    mvenv.create(env, write_pylock(make_wheel("small", files={"small/a.py": "1"})))
     seen = []
-    look = doctor._look
 
-    def looked(*asked: Any) -> Seen:
-        seen.append(gc.isenabled())
-        return look(*asked)
+    def watched(name: str, place: ModuleType) -> None:
+        work = getattr(place, name)
 
-    monkeypatch.setattr(doctor, "_look", looked)
-    assert mvenv("doctor", tmp_path / "env").code == 0
+        def watching(*asked: Any) -> Any:
+            seen.append((name, gc.isenabled()))
+            return work(*asked)
 
-    assert seen == [False]
+        monkeypatch.setattr(place, name, watching)
+
+    watched("_look", doctor)
+    watched("treat", treatment)
+    [damaged] = env.glob("lib/*/site-packages/small/a.py")
+    damaged.unlink()
+    assert mvenv("doctor", env).code == 0
+
+    assert damaged.read_text() == "1"
+    assert seen == [("_look", False), ("treat", True)]
     assert gc.isenabled()

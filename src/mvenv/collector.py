@@ -11,7 +11,7 @@ import gc
 import threading
 from collections.abc import Iterator
 
-__all__ = ["collector_held"]
+__all__ = ["collector_at_work", "collector_held"]
 
 _lock = threading.Lock()
 _held = 0
@@ -38,3 +38,20 @@ def collector_held() -> Iterator[None]:
             _held -= 1
             if not _held and _was_on:
                 gc.enable()
+
+
+@contextlib.contextmanager
+def collector_at_work() -> Iterator[None]:
+    """Let garbage be collected again until this ends, inside of `collector_held`.
+
+    For what may take long, and leave much behind.
+    """
+    with _lock:
+        if _held and _was_on:
+            gc.enable()
+    try:
+        yield
+    finally:
+        with _lock:
+            if _held:
+                gc.disable()

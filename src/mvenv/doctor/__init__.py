@@ -11,7 +11,7 @@ import time
 from collections.abc import Container, Sequence
 from pathlib import Path
 
-from mvenv.collector import collector_held
+from mvenv.collector import collector_at_work, collector_held
 from mvenv.diagnose.model import Finding
 from mvenv.doctor.choosing import choose
 from mvenv.doctor.identity import REWRITTEN
@@ -142,4 +142,5 @@ def _heal(
     # Most looks find nothing, and take less time than this import.
     from mvenv.doctor.treatment import treat
 
-    return treat(request, layout, seen.subjects, findings, reporter)
+    with collector_at_work():
+        return treat(request, layout, seen.subjects, findings, reporter)
