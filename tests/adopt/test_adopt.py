@@ -462,6 +462,27 @@ def test_an_environment_of_ours_gets_its_sharing_back(
     assert {script.path for script in plan.scripts} == {"bin/demo", "bin/tool"}
 
 
+def test_what_was_copied_once_is_shared_from_then_on(
+    mvenv: Runner, wheels: Path, write_pylock: PylockWriter, tmp_path: Path
+) -> None:
+    """Also what comes later: else doctor would miss the sharing of it."""
+    demo, plain = [*wheels.glob("demo-*")], [*wheels.glob("plain-*")]
+    folder = tmp_path / "one"
+    mvenv.create(folder, write_pylock(*demo), "--link-mode", "copy")
+    adopt(mvenv, folder)
+    assert mvenv("edit", folder, "demo").code == 0
+    assert mvenv("edit", folder, "demo", "--undo").code == 0
+    assert (site_of(folder) / "demo/data.bin").stat().st_nlink > 1
+    assert mvenv("doctor", "--check", folder).code == 0
+
+    lock = write_pylock(*demo, plain[0], path=tmp_path / "pylock.more.toml")
+    assert mvenv("sync", folder, "--from", lock).code == 0
+    receipt = read_receipt(folder)
+    assert receipt is not None
+    assert receipt.link_mode == "hardlink"
+    assert mvenv("doctor", "--check", folder).code == 0
+
+
 def test_what_cannot_be_proven_is_left_alone(
     mvenv: Runner, pip_environment: MakeEnvironment, tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from mvenv import __version__
@@ -113,7 +113,10 @@ class Records:
             ),
             identity=(seen.st_dev, seen.st_ino),
             plan=self._root.plan,
-            asked=old.asked if old else self._asked(names),
+            # What is shared now is to stay so, also where copies had been asked for.
+            asked=replace(
+                old.asked if old else self._asked(names), policy=self.policy.value
+            ),
             edits=tuple(name for name in self.edits if name in names),
             distributions=self.new.plan.distributions,
             generated=self.new.generated,
