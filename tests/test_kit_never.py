@@ -13,6 +13,7 @@ from kit.commands import Runner
 from kit.lockfiles import PylockWriter
 from kit.never import Watch
 from kit.wheels import WheelMaker
+from mvenv.env.generations import SYNCING
 
 _GOOD = "good = 1\n" * 40
 
@@ -178,6 +179,22 @@ def test_a_record_may_have_rows_of_others(world: World, *, true: bool) -> None:
 
     told = {line[0] for line in watch.broken()} - {"1"}
     assert told == (set() if true else {"5"})
+
+
+@pytest.mark.parametrize("half_done", [True, False])
+def test_what_is_made_again_over_a_killed_sync_has_another_date(
+    world: World, *, half_done: bool
+) -> None:
+    if half_done:
+        (world.env / SYNCING).touch()
+    watch = world.watch()
+    watch.begin()
+    touched(world)
+    watch.ended(installs=True)
+    assert {line[0] for line in watch.broken()} == (set() if half_done else {"3"})
+
+    rewritten(world)
+    assert "3" in {line[0] for line in watch.broken()}
 
 
 @pytest.mark.parametrize("damaged", [True, False])

@@ -32,6 +32,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from mvenv.env.generations import SYNCING
 from mvenv.env.receipt import FOLDER, PLAN, read_receipt
 from mvenv.hashes import digest_bytes
 from mvenv.link.probe import PROBE
@@ -295,7 +296,7 @@ class Watch:
     def _healthy(
         self, after: dict[str, Entry], expected: dict[str, Expectation]
     ) -> Iterator[str]:
-        """Rule 3; its exceptions: a stored file is sealed again, or shared again."""
+        """Rule 3; its exceptions, with the same bytes: sealed, shared, made again."""
         if self._told.get("read_only"):
             for path in sorted(self._before.keys() | after.keys()):
                 if self._before.get(path) != after.get(path):
@@ -308,6 +309,11 @@ class Watch:
             if path.startswith(stores)
         }
         shared = {one.inode for path, one in after.items() if path.startswith(stores)}
+        half_done = tuple(
+            f"{one}/"
+            for one in self.environments
+            if self._told.get("installs") and str(one / SYNCING) in self._before
+        )
         for path, right in expected.items():
             entry, now = self._before.get(path), after.get(path)
             if entry is None or self._is_own(path) or not _is_right(entry, right):
@@ -319,6 +325,8 @@ class Watch:
             elif now[:4] != entry[:4]:
                 resealed = self._told.get("shares") or entry.inode in stored
                 resealed = resealed or now.inode in shared
+                # What a killed sync wrote is undone first, and may come again.
+                resealed = resealed or path.startswith(half_done)
                 if now.content != entry.content or not resealed:
                     yield f"3: `{path}` was healthy, and was changed"
 
