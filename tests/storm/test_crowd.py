@@ -30,7 +30,7 @@ from mvenv.store.listing import all_keys
 from mvenv.store.registry import roots
 
 _FULL = os.environ.get("MVENV_FULL_FAULTS") == "1"
-_ROUNDS = int(os.environ.get("R", "3"))
+_ROUNDS = 20 if _FULL else 3
 _SEED = int(os.environ.get("MVENV_STORM_SEED", "16"))
 _CROWD = 16
 _STARTING = Path(__file__).with_name("starting.py")
