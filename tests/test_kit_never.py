@@ -210,6 +210,20 @@ def test_only_a_damaged_wheel_may_be_taken_out(world: World, *, damaged: bool) -
     assert {line[0] for line in watch.broken()} == (set() if damaged else {"3"})
 
 
+@pytest.mark.parametrize("needed", [True, False])
+def test_only_what_nobody_needs_may_be_pruned(world: World, *, needed: bool) -> None:
+    if not needed:
+        shutil.rmtree(world.env)
+        world.env.mkdir()
+    [entry] = world.store.glob("wheels/*/*")
+    watch = world.watch()
+    watch.begin()
+    shutil.rmtree(entry)
+    watch.ended(prunes=True)
+
+    assert {line[0] for line in watch.broken()} == ({"3"} if needed else set())
+
+
 @pytest.mark.parametrize(
     ("left", "worthless"),
     [

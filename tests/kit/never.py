@@ -37,6 +37,7 @@ from mvenv.env.receipt import FOLDER, PLAN, read_receipt
 from mvenv.hashes import digest_bytes
 from mvenv.link.probe import PROBE
 from mvenv.link.tree import TEMPORARY
+from mvenv.plan.model import Plan
 from mvenv.plan.record import load_plan
 from mvenv.selftest.looking import Entry, look
 from mvenv.store.layout import StoreLayout
@@ -96,9 +97,7 @@ def expected_in(environment: Path, store: Path) -> dict[str, Expectation]:
         found[str(environment / one.path)] = Expectation(
             sha256=one.sha256, modes=frozenset({one.mode}), mtime_ns=None
         )
-    plan = None
-    if (environment / PLAN).is_file():
-        plan = load_plan((environment / PLAN).read_bytes(), StoreLayout(store))
+    plan = _plan_of(environment, store)
     for folder in (*plan.links, *plan.late_links) if plan else ():
         for file in folder.files:
             path = environment / folder.target / file.target
@@ -108,6 +107,12 @@ def expected_in(environment: Path, store: Path) -> dict[str, Expectation]:
                 mtime_ns=file.mtime_ns,
             )
     return found
+
+
+def _plan_of(environment: Path, store: Path) -> Plan | None:
+    if not (environment / PLAN).is_file():
+        return None
+    return load_plan((environment / PLAN).read_bytes(), StoreLayout(store))
 
 
 def is_true_record(path: str, expected: Mapping[str, Expectation]) -> bool:
@@ -164,6 +169,8 @@ class Watch:
     _before: dict[str, Entry] = field(default_factory=dict)
     _expected: dict[str, Expectation] = field(default_factory=dict)
     _contents: dict[str, bytes] = field(default_factory=dict)
+    _needed: set[str] = field(default_factory=set)
+    """Folders of stored wheels that plans name."""
     _told: dict[str, bool] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -176,6 +183,11 @@ class Watch:
         self._expected = self._expectations()
         known = {one.sha256 for one in self._expected.values()}
         for environment in self.environments:
+            for store in self.stores:
+                plan = _plan_of(environment, store)
+                self._needed |= (
+                    {f"{one.root}/" for one in plan.wheels} if plan else set()
+                )
             receipt = read_receipt(environment)
             known |= {one.sha256 for one in receipt.generated} if receipt else set()
         for path, entry in self._before.items():
@@ -319,7 +331,7 @@ class Watch:
             if entry is None or self._is_own(path) or not _is_right(entry, right):
                 continue
             if now is None:
-                if self._told.get("installs") and self._is_taken_out(path, after):
+                if self._is_taken_out(path, after):
                     continue
                 yield f"3: `{path}` was healthy, and is gone"
             elif now[:4] != entry[:4]:
@@ -331,9 +343,10 @@ class Watch:
                     yield f"3: `{path}` was healthy, and was changed"
 
     def _is_taken_out(self, path: str, after: dict[str, Entry]) -> bool:
-        """Return whether a stored wheel that was damaged is gone as a whole.
+        """Return whether a stored wheel is gone as a whole that may be.
 
-        A run takes it out before it has it anew, and may be killed between.
+        One that was damaged: a run takes it out before it has it anew, and may be
+        killed between. Where it prunes, one that no environment's plan names.
         """
         entry = next(
             (
@@ -345,7 +358,9 @@ class Watch:
         )
         if entry is None or any(one.startswith(entry) for one in after):
             return False
-        return any(
+        if self._told.get("prunes"):
+            return entry not in self._needed
+        return bool(self._told.get("installs")) and any(
             one.startswith(entry)
             and not ((seen := self._before.get(one)) and _is_right(seen, right))
             for one, right in self._expected.items()
