@@ -17,6 +17,7 @@ from kit.wheels import WheelMaker
 from mvenv import locking
 from mvenv.doctor import looking
 from mvenv.errors import Busy
+from mvenv.installing.notes import Notes
 from mvenv.integrations.looking_after import look_after
 from mvenv.store import durability
 from mvenv.surroundings import Surroundings
@@ -112,6 +113,13 @@ def test_use_is_put_down(folder: Path, said: Surroundings) -> None:
 
     assert not absent.exists()
     assert record.stat().st_mtime > long_ago + 86400
+
+
+def test_one_without_notes_does_without_them(
+    folder: Path, said: Surroundings, tmp_path: Path
+) -> None:
+    """It was made from a lockfile, or nothing was installed yet."""
+    assert look_after(folder, said, Notes(tmp_path / "notes")) == ("", "")
 
 
 def test_it_is_right_without_the_store_that_is_named(

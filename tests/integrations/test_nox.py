@@ -162,6 +162,28 @@ def test_what_pip_has_chosen_can_be_asked_each_time(
     assert len(simple_index.requests) > asked
 
 
+def test_one_that_has_outlived_its_notes_is_made_anew(
+    workplace: Workplace, make_wheel: WheelMaker, simple_index: IndexMaker
+) -> None:
+    """What is installed next would take out all that they had."""
+    point_at(workplace, simple_index, [make_wheel("above"), make_wheel("more")])
+    body = """
+@nox.session
+def a(session):
+    session.install("above")
+    session.install(*session.posargs)
+    session.run("python", "-c", SHOW)
+"""
+    _noxfile(workplace, body)
+    workplace.succeed("nox", "--", "above")
+    (workplace.root / ".nox/.mvenv/a/pylock.toml").write_bytes(b"")
+
+    out = workplace.succeed("nox", "-r", "--", "more")
+
+    assert "is made anew" in out
+    assert "has above=1.0 more=1.0\n" in out
+
+
 def test_a_lockfile_takes_out_what_was_installed_otherwise(
     workplace: Workplace,
     make_wheel: WheelMaker,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,30 @@ def test_a_damaged_environment_is_healed_before_it_is_used(
     assert "healed by mvenv" in out
     assert out.count("above/__init__.py is missing") == 1
     assert "healed" not in workplace.succeed("tox")
+
+
+def test_one_that_has_outlived_its_notes_is_made_anew(
+    workplace: Workplace,
+    make_wheel: WheelMaker,
+    make_project: ProjectMaker,
+    simple_index: IndexMaker,
+) -> None:
+    """What is installed next would take out all that they had."""
+    point_at(workplace, simple_index, [make_wheel("above")])
+    make_project("mine", folder=workplace.root.parent)
+    for one in (workplace.root.parent / "mine-1.0").iterdir():
+        one.rename(workplace.root / one.name)
+    workplace.write("tox.ini", _ini(f"deps = above\ncommands = {SHOW}", ""))
+    workplace.succeed("tox")
+    shutil.rmtree(workplace.root / ".tox/.mvenv/a")
+
+    as_it_is = workplace.succeed("tox", "--skip-env-install")
+    out = workplace.succeed("tox")
+
+    assert "has above=1.0 mine=1.0\n" in as_it_is
+    assert "is damaged" in out
+    assert "has above=1.0 mine=1.0\n" in out
+    assert "is damaged" not in workplace.succeed("tox")
 
 
 def test_nothing_is_anybodys_default_by_being_installed(workplace: Workplace) -> None:

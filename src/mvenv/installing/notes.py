@@ -29,6 +29,13 @@ class Notes:
         self.folder = Path(os.path.abspath(folder))
         self.lockfile = self.folder / "pylock.toml"
 
+    def are_there(self) -> bool:
+        """Return whether anything is noted: not where the file is gone, or empty."""
+        try:
+            return self.lockfile.stat().st_size > 0
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def packages(self) -> dict[str, PackageTable]:
         """Return what was noted, by name; nothing where that cannot be read."""
         try:

@@ -8,7 +8,9 @@ from pathlib import Path
 from mvenv.diagnose.model import Level
 from mvenv.doctor import doctor
 from mvenv.doctor.model import DoctorRequest, Fate, Outcome
+from mvenv.env.state import observe
 from mvenv.errors import Busy
+from mvenv.installing.notes import Notes
 from mvenv.integrations.words import LogReporter
 from mvenv.store.layout import StoreLayout
 from mvenv.store.runs import sweep_runs
@@ -20,12 +22,15 @@ _WRONG = (Fate.LEFT, Fate.FAILED)
 _SHOWN = 3
 
 
-def look_after(folder: Path, said: Surroundings) -> tuple[str, str]:
+def look_after(
+    folder: Path, said: Surroundings, notes: Notes | None = None
+) -> tuple[str, str]:
     """Look at an environment, and heal it; return what was healed and what is wrong.
 
     Each as one line, empty where there is nothing to say. What the user did on purpose
     is neither. `MvenvError` where it cannot be looked at. What killed runs left in the
-    store is deleted.
+    store is deleted. ``notes`` are those by which something is going to be installed:
+    where an environment has outlived them, that would take out what they had.
     """
     sweep_runs(StoreLayout(said.store))
     report = doctor(_request(folder, said), LogReporter(detailed=False))
@@ -33,12 +38,21 @@ def look_after(folder: Path, said: Surroundings) -> tuple[str, str]:
         if one.busy:
             raise Busy(f"`{one.path}` is in use: {one.reason}")
         return "", one.reason
+    if notes is not None and _has_outlived(folder, notes):
+        return "", f"`{notes.lockfile}`, where mvenv noted what is installed, is gone"
     healed = [one for one in report.outcomes if one.fate is Fate.HEALED]
     wrong = [one for one in report.outcomes if one.fate in _WRONG]
     return (
         f"healed by mvenv: {_named(healed)}" if healed else "",
         _named(wrong) if wrong else "",
     )
+
+
+def _has_outlived(folder: Path, notes: Notes) -> bool:
+    if notes.are_there():
+        return False
+    receipt = observe(folder).receipt
+    return receipt is not None and receipt.lockfile == str(notes.lockfile)
 
 
 def _request(folder: Path, said: Surroundings) -> DoctorRequest:

@@ -160,7 +160,8 @@ class MvenvBackend(nox.virtualenv.VirtualEnv):
             and self._check_reused_environment_interpreter()
         ):
             return False
-        healed, wrong = look_after(Path(self.location), _surroundings())
+        notes = Notes(self.notes)
+        healed, wrong = look_after(Path(self.location), _surroundings(), notes)
         if wrong:
             logger.warning(f"{self.location_name} is made anew: {wrong}")
         elif healed:

@@ -353,10 +353,14 @@ class MvenvEnvironment(VirtualEnv, ABC):
 
     def _look_after(self) -> None:
         from mvenv.errors import Busy, MvenvError
+        from mvenv.installing.notes import Notes
         from mvenv.integrations.looking_after import look_after
 
+        # Where nothing is installed, nothing is taken out, and would not come back.
+        fixed = getattr(self.options, "skip_env_install", False)
+        notes = None if fixed else Notes(self.notes)
         try:
-            healed, wrong = look_after(self.env_dir, self.surroundings())
+            healed, wrong = look_after(self.env_dir, self.surroundings(), notes)
         except Busy:
             raise  # whoever is at it would have it taken away
         except MvenvError as error:
