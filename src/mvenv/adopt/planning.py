@@ -15,15 +15,14 @@ from mvenv.adopt.matching import Match
 from mvenv.env.paths import python_in
 from mvenv.env.receipt import Generated, Installed, Receipt
 from mvenv.env.scripts import compose_script, shebang
-from mvenv.errors import InvalidWheel
 from mvenv.hashes import digest_bytes, sha256_file
 from mvenv.link.tree import FolderLinks
 from mvenv.plan.model import Plan, PlannedFile, PlannedRecord, PlannedScript, Provided
+from mvenv.plan.own import paths_of
 from mvenv.plan.planning import make_plan
 from mvenv.store.layout import StoreKey
-from mvenv.wheels.record import read_record
 
-__all__ = ["Known", "NewPlan", "plan_environment", "sources_of"]
+__all__ = ["NO_PLAN", "Known", "NewPlan", "plan_environment", "sources_of"]
 
 _MAX_CONTENT = 1 << 20
 """Bytes of a generated file that is kept in the plan; scripts have some hundred."""
@@ -32,7 +31,7 @@ _BARE_FILES = (_CONFIGURATION, ".gitignore", "CACHEDIR.TAG", ".lock")
 """The last is where uv locks an environment."""
 _BARE_SCRIPTS = ("activate", "Activate", "deactivate", "pydoc.bat")
 _BARE_MODULES = ("_virtualenv.py", "_virtualenv.pth")
-_NO_PLAN = Plan(
+NO_PLAN = Plan(
     folders=(),
     links=(),
     late_links=(),
@@ -49,7 +48,7 @@ _NO_PLAN = Plan(
 class Known:
     """What mvenv knew of the environment before."""
 
-    plan: Plan = _NO_PLAN
+    plan: Plan = NO_PLAN
     generated: dict[str, Generated] = field(default_factory=dict)
     edits: tuple[str, ...] = ()
 
@@ -236,7 +235,7 @@ def _join(
 ) -> Plan:
     """Return ``made`` with what of the old plan stands, and what was found."""
     records = [one for one in old.records if one.path.rpartition("/")[0] in same]
-    paths = {path for record in records for path in _paths_of(record)}
+    paths = {path for record in records for path in paths_of(record)}
     scripts = [one for one in old.scripts if one.path in paths]
     files = [one for one in old.files if one.path in paths]
     taken = {*sources_of(made), *found.rows}
@@ -259,18 +258,6 @@ def _join(
         conflicts=made.conflicts,
     )
     return replace(planned, folders=tuple(_folders(planned)))
-
-
-def _paths_of(record: PlannedRecord) -> Iterator[str]:
-    """Yield the paths of a RECORD's files, below the environment."""
-    yield from record.scripts
-    content = record.rows.encode("utf-8", "surrogateescape")
-    try:
-        entries = read_record(content, "RECORD")
-    except InvalidWheel:
-        return
-    for path in entries:
-        yield os.path.normpath(f"{record.site}/{path}")
 
 
 def _of_trees(

@@ -13,7 +13,7 @@ from mvenv.ensure import Builder, Ensured, ensure
 from mvenv.ensure.bytecode import Compiled, ensure_bytecode, shared_wheels
 from mvenv.env.clearing import check_apart
 from mvenv.env.compiled import Bytecode
-from mvenv.env.generations import is_tidy
+from mvenv.env.generations import is_tidy, read_journal
 from mvenv.env.receipt import Receipt
 from mvenv.env.seeds import seed_wheel
 from mvenv.env.skeleton import load_skeleton
@@ -27,6 +27,7 @@ from mvenv.locking import lock_folder
 from mvenv.plan.compiled import AvailableBytecode
 from mvenv.plan.local import with_known_wheels
 from mvenv.plan.model import Plan
+from mvenv.plan.own import with_own_files
 from mvenv.plan.planning import make_plan
 from mvenv.plan.record import seal_plan
 from mvenv.plan.wanted import WantedFile
@@ -306,14 +307,17 @@ class _Syncing:
         )
 
     def _settled(self, fresh: Plan, work: Work) -> Plan:
-        """Return the plan, with local wheels as they are where nothing has changed."""
-        if all(wheel.shared for wheel in fresh.wheels):
-            return fresh
-        from mvenv.env.generations import read_journal
+        """Return the plan with what stays as it is.
 
+        The environment's own files, and local wheels where nothing has changed.
+        """
         journal = read_journal(work.place)
         half = next_plan(work.place, journal, work.layout) if journal else None
-        return with_known_wheels(fresh, half or work.before(journal).plan)
+        known = half or work.before(journal).plan
+        plan = with_own_files(fresh, known)
+        if all(wheel.shared for wheel in fresh.wheels):
+            return plan
+        return with_known_wheels(plan, known)
 
     def _foreign(
         self, work: Work, before: Before, plan: Plan
@@ -382,7 +386,7 @@ def _with_sources(
     """Return what is wanted, with the stamps that sources of local wheels have now."""
     if plan is fresh:
         return wanted
-    return {
+    return wanted | {
         path: one._replace(sealed=now.sealed)
         for path, now in work.wanted(fresh, work.now).items()
         if (one := wanted[path])
