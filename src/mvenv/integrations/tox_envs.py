@@ -39,6 +39,18 @@ INFO = ".tox-info.json"
 _LOCK = "file.lock"
 """Held while tox works on an environment."""
 _HOUR = 3600.0
+_TAKEN = (
+    ".gitignore",
+    ".mvenv",
+    "bin",
+    "etc",
+    "include",
+    "lib",
+    "lib64",
+    "pyvenv.cfg",
+    "share",
+)
+"""Names at the top of an environment."""
 _LASTING = ("HOME", "XDG_DATA_HOME")
 """Where the store is: not to be moved by a ``set_env`` for tests."""
 
@@ -243,8 +255,12 @@ class MvenvEnvironment(VirtualEnv, ABC):
 
         kept = self._kept()
         if observe(self.env_dir, keep=kept).standing is Standing.FOREIGN:
-            self._make_among_others()
-            return
+            others = set(os.listdir(self.env_dir)).difference(kept)
+            if others.intersection(_TAKEN):
+                self._make_among_others()
+                return
+            # Somebody's, and in nobody's way.
+            kept = (*kept, *sorted(others))
         make(self._asked(kept))
 
     def _asked(self, kept: tuple[str, ...]) -> dict[str, Any]:
@@ -269,9 +285,11 @@ class MvenvEnvironment(VirtualEnv, ABC):
         }
 
     def _make_among_others(self) -> None:
-        """Make it in a folder that has other things, as `venv` does."""
+        """Make it over things that have the names of its own, as `venv` does."""
         from mvenv.dropin import VenvRequest, make_venv
+        from mvenv.installing.notes import Notes
 
+        Notes(self.notes).forget()
         make_venv(
             VenvRequest(
                 folder=str(self.env_dir),
