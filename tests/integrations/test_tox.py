@@ -231,48 +231,6 @@ def test_a_damaged_environment_is_healed_before_it_is_used(
     assert "healed" not in workplace.succeed("tox")
 
 
-@pytest.mark.parametrize("mode", ["auto", "copy"])
-def test_what_else_is_in_its_folder_stays(
-    workplace: Workplace, make_wheel: WheelMaker, simple_index: IndexMaker, mode: str
-) -> None:
-    """As with tox's own runner: until it is recreated."""
-    point_at(workplace, simple_index, [make_wheel("above")])
-    workplace.write("tox.ini", _ini(f"deps = above\ncommands = {SHOW}"))
-    workplace.write(".tox/a/mine.txt", "mine")
-    workplace.write(".tox/a/my/own.txt", "own")
-
-    first = workplace.succeed("tox", MVENV_LINK_MODE=mode)
-    again = workplace.succeed("tox", MVENV_LINK_MODE=mode)
-
-    assert "has above=1.0\n" in first
-    assert "has above=1.0\n" in again
-    assert "damaged" not in again
-    assert (workplace.root / ".tox/a/mine.txt").read_text(encoding="utf-8") == "mine"
-    assert (workplace.root / ".tox/a/my/own.txt").read_text(encoding="utf-8") == "own"
-    workplace.succeed("tox", "-r", MVENV_LINK_MODE=mode)
-    assert not (workplace.root / ".tox/a/mine.txt").exists()
-
-
-def test_one_over_the_rest_of_another_forgets_what_that_had(
-    workplace: Workplace, make_wheel: WheelMaker, simple_index: IndexMaker
-) -> None:
-    point_at(workplace, simple_index, [make_wheel("above"), make_wheel("other")])
-    workplace.write("tox.ini", _ini(f"deps = other\ncommands = {SHOW}"))
-    workplace.succeed("tox")
-    env = workplace.root / ".tox/a"
-    for one in ("bin", ".mvenv", "lib"):
-        shutil.rmtree(env / one)
-    for one in (".tox-info.json", "pyvenv.cfg"):
-        (env / one).unlink()
-    workplace.write(".tox/a/lib/mine.txt", "mine")
-    workplace.write("tox.ini", _ini(f"deps = above\ncommands = {SHOW}"))
-
-    out = workplace.succeed("tox")
-
-    assert "has above=1.0\n" in out
-    assert (env / "lib/mine.txt").exists()
-
-
 def test_one_that_has_outlived_its_notes_is_made_anew(
     workplace: Workplace,
     make_wheel: WheelMaker,

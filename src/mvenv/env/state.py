@@ -55,6 +55,10 @@ class EnvironmentState:
     kept: tuple[str, ...] = ()
     """Names at the top of the folder that are somebody else's, and stay."""
 
+    def is_anothers(self) -> bool:
+        """Return whether another tool made the environment that is there."""
+        return self.standing is Standing.ENVIRONMENT and self.receipt is None
+
     @property
     def path(self) -> Path:
         """Return ``path_text`` for those who need more than text."""

@@ -39,17 +39,7 @@ INFO = ".tox-info.json"
 _LOCK = "file.lock"
 """Held while tox works on an environment."""
 _HOUR = 3600.0
-_TAKEN = (
-    ".gitignore",
-    ".mvenv",
-    "bin",
-    "etc",
-    "include",
-    "lib",
-    "lib64",
-    "pyvenv.cfg",
-    "share",
-)
+_TAKEN = {".gitignore", ".mvenv", "bin", "etc", "include", "lib", "lib64", "share"}
 """Names at the top of an environment."""
 _LASTING = ("HOME", "XDG_DATA_HOME")
 """Where the store is: not to be moved by a ``set_env`` for tests."""
@@ -254,14 +244,20 @@ class MvenvEnvironment(VirtualEnv, ABC):
         from mvenv.integrations.tox_apart import make
 
         kept = self._kept()
-        if observe(self.env_dir, keep=kept).standing is Standing.FOREIGN:
+        state = observe(self.env_dir, keep=kept)
+        if state.standing is Standing.FOREIGN:
             others = set(os.listdir(self.env_dir)).difference(kept)
             if others.intersection(_TAKEN):
-                self._make_among_others()
-                return
+                return self._make_among_others()
             # Somebody's, and in nobody's way.
             kept = (*kept, *sorted(others))
-        make(self._asked(kept))
+        elif not self._run_state["clean"] and state.is_anothers():
+            return self._make_among_others()
+        return make(self._asked(kept))
+
+    def _lock(self) -> tuple[Path, GroupOptions] | None:
+        """Return the user's lockfile and what to take of it, if there is one."""
+        return None
 
     def _asked(self, kept: tuple[str, ...]) -> dict[str, Any]:
         """Return what to make, in plain values."""
@@ -285,10 +281,17 @@ class MvenvEnvironment(VirtualEnv, ABC):
         }
 
     def _make_among_others(self) -> None:
-        """Make it over things that have the names of its own, as `venv` does."""
+        """Make it over somebody's things, as `venv` does; `Fail` where they hinder."""
         from mvenv.dropin import VenvRequest, make_venv
+        from mvenv.env.state import observe
         from mvenv.installing.notes import Notes
 
+        in_the_way = Fail(
+            f"`{self.env_dir}` has things that tox did not put there, and mvenv cannot"
+            f" make {self.name} beside them: move them away, or say `-r` to lose them"
+        )
+        if self._lock() is not None:
+            raise in_the_way
         Notes(self.notes).forget()
         make_venv(
             VenvRequest(
@@ -307,6 +310,8 @@ class MvenvEnvironment(VirtualEnv, ABC):
             ),
             LogReporter(),
         )
+        if observe(self.env_dir).receipt is None:
+            raise in_the_way  # the store and that folder can share nothing
 
     def _locked(self, said: Surroundings) -> tuple[str | None, GroupOptions]:
         """Return the lockfile to make it from: of what is remembered, or none."""
