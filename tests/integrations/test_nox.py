@@ -293,6 +293,30 @@ def test_what_fails_is_told(
     assert "Traceback" not in ran.out
 
 
+def test_what_is_printed_goes_where_it_is_told(
+    workplace: Workplace, make_wheel: WheelMaker, simple_index: IndexMaker
+) -> None:
+    """A process has a file's descriptor, and asks not how it was opened."""
+    names = ("above", "more", "third")
+    point_at(workplace, simple_index, [make_wheel(name) for name in names])
+    body = """
+@nox.session
+def a(session):
+    with open("bytes", "wb") as stream:
+        session.install("above", silent=False, stdout=stream)
+    with open("text", "w") as stream:
+        session.install("more", silent=False, stdout=stream)
+    session.install("third", silent=False, stdout=-3)
+"""
+    _noxfile(workplace, body)
+
+    out = workplace.succeed("nox")
+
+    assert (workplace.root / "bytes").read_bytes() == b"linked above 1.0\n"
+    assert (workplace.root / "text").read_bytes() == b"linked more 1.0\n"
+    assert "linked" not in out
+
+
 def test_a_failure_that_counts_as_success(
     workplace: Workplace, make_wheel: WheelMaker, simple_index: IndexMaker
 ) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import logging
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
@@ -293,7 +295,7 @@ def _install(
     include_outer_env: bool = True,
     silent: bool | None = None,
     log: bool = True,
-    stdout: int | IO[str] | None = None,
+    stdout: int | IO[Any] | None = None,
     success_codes: Iterable[int] | None = None,
     **_: Any,
 ) -> None:
@@ -311,11 +313,17 @@ def _install(
     if silent is None:
         silent = not _runner(session).global_config.verbose
     if output and not silent:
-        text = f"{output.rstrip()}\n"
-        if stdout is None or isinstance(stdout, int):
-            sys.stdout.write(text)
-        else:
-            stdout.write(text)
+        _print(f"{output.rstrip()}\n", stdout)
+
+
+def _print(text: str, stdout: int | IO[Any] | None) -> None:
+    """Print where a process would: files are opened in either mode."""
+    if stdout == subprocess.DEVNULL:
+        return
+    if stdout is None or isinstance(stdout, int):
+        sys.stdout.write(text)
+    else:
+        stdout.write(text if isinstance(stdout, io.TextIOBase) else text.encode())
 
 
 def sync(
