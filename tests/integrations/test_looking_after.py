@@ -122,6 +122,29 @@ def test_one_without_notes_does_without_them(
     assert look_after(folder, said, Notes(tmp_path / "notes")) == ("", "")
 
 
+@pytest.mark.parametrize("kept", [".mvenv", "mine"])
+def test_notes_of_another_folder_can_be_lost_too(
+    mvenv: Runner,
+    make_wheel: WheelMaker,
+    write_pylock: PylockWriter,
+    said: Surroundings,
+    tmp_path: Path,
+    kept: str,
+) -> None:
+    """A lockfile of the user's is not ours to miss."""
+    lock = tmp_path / kept / "env/pylock.toml"
+    lock.parent.mkdir(parents=True)
+    write_pylock(make_wheel("one")).rename(lock)
+    assert mvenv.create(tmp_path / "env", lock).code == 0
+    notes = Notes(tmp_path / "other/.mvenv/env")
+    assert look_after(tmp_path / "env", said, notes) == ("", "")
+    lock.unlink()
+
+    wrong = look_after(tmp_path / "env", said, notes)[1]
+
+    assert bool(wrong) == (kept == ".mvenv")
+
+
 def test_it_is_right_without_the_store_that_is_named(
     folder: Path, said: Surroundings
 ) -> None:

@@ -36,6 +36,14 @@ class Notes:
         except (FileNotFoundError, NotADirectoryError):
             return False
 
+    def is_like(self, lockfile: str) -> bool:
+        """Return whether a path is that of notes, and no lockfile of the user's."""
+        other = Path(lockfile)
+        return (other.name, other.parent.parent.name) == (
+            self.lockfile.name,
+            self.folder.parent.name,
+        )
+
     def packages(self) -> dict[str, PackageTable]:
         """Return what was noted, by name; nothing where that cannot be read."""
         try:

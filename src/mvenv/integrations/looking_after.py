@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def look_after(
             raise Busy(f"`{one.path}` is in use: {one.reason}")
         return "", one.reason
     if notes is not None and _has_outlived(folder, notes):
-        return "", f"`{notes.lockfile}`, where mvenv noted what is installed, is gone"
+        return "", "what mvenv noted of it, so as to know what is installed, is gone"
     healed = [one for one in report.outcomes if one.fate is Fate.HEALED]
     wrong = [one for one in report.outcomes if one.fate in _WRONG]
     return (
@@ -52,7 +53,11 @@ def _has_outlived(folder: Path, notes: Notes) -> bool:
     if notes.are_there():
         return False
     receipt = observe(folder).receipt
-    return receipt is not None and receipt.lockfile == str(notes.lockfile)
+    if receipt is None or receipt.lockfile is None:
+        return False
+    # Those of another folder of notes, for one environment that two work on.
+    others = notes.is_like(receipt.lockfile) and not os.path.exists(receipt.lockfile)
+    return others or receipt.lockfile == str(notes.lockfile)
 
 
 def _request(folder: Path, said: Surroundings) -> DoctorRequest:
