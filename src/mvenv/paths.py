@@ -6,7 +6,9 @@ the warm path has its paths as text (``*_text``), and gives others a `Path` of i
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 
 TYPE_CHECKING = False
@@ -36,9 +38,19 @@ def parent_of(path: str) -> str:
 
 
 def read_bytes(path: StrPath) -> bytes:
-    """Return what a file holds."""
-    with open(path, "rb", buffering=0) as stream:
+    """Return what a file holds; `OSError` for a pipe or device, which may never end."""
+    with open(path, "rb", buffering=0, opener=_open_file) as stream:
         return stream.readall()
+
+
+def _open_file(path: str, flags: int) -> int:
+    opened = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(opened).st_mode
+    # Of a folder `open` has the better word.
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        os.close(opened)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return opened
 
 
 def data_folder(environ: Mapping[str, str]) -> str:
