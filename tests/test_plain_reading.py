@@ -122,6 +122,33 @@ def test_what_people_type_is_read_alike(
     assert not isinstance(plain, int)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["create", ""],
+        ["create", "--from", ""],
+        ["create", "--store", ""],
+        ["sync", ""],
+        ["rollback", ""],
+        ["edit", ""],
+        ["doctor", ""],
+        ["adopt", ""],
+        ["du", ""],
+        ["store", "clean", "--yes", "--store", ""],
+        ["store", "prune", "--forget", ""],
+    ],
+)
+def test_an_empty_name_is_not_the_current_folder(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a variable of a shell without a value."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert cli.run(words) == 2
+    assert not os.listdir(tmp_path)
+
+
 @pytest.mark.parametrize("line", LEFT_TO_CLICK)
 def test_the_rest_is_left_to_click(line: str) -> None:
     assert read_plainly(line.split(), os.environ) is None

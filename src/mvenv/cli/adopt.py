@@ -11,7 +11,7 @@ import click
 
 from mvenv.cli.asked import set_output, store_folder
 from mvenv.cli.console import Console
-from mvenv.cli.settings import output_options, store_options
+from mvenv.cli.settings import NamedPath, output_options, store_options
 from mvenv.cli.words import in_words
 from mvenv.errors import MvenvError, SeveralErrors
 from mvenv.link.modes import LinkPolicy
@@ -32,7 +32,7 @@ _SHOWN = 5
 @click.argument(
     "env_dir",
     nargs=-1,
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     envvar="MVENV_ENV_DIR",
     metavar="[ENV_DIR]...",
 )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from mvenv.cli.asked import create_as_asked, split_names
 from mvenv.cli.console import Console
-from mvenv.cli.settings import fetch_options, output_options, store_options
+from mvenv.cli.settings import (
+    NamedPath,
+    fetch_options,
+    output_options,
+    store_options,
+)
 from mvenv.surroundings import MODES
 
 __all__ = ["create_command", "group_options"]
@@ -69,13 +73,11 @@ def group_options(command: _Command) -> _Command:
 
 
 @click.command("create")
-@click.argument(
-    "env_dir", type=click.Path(path_type=Path), default=".venv", envvar="MVENV_ENV_DIR"
-)
+@click.argument("env_dir", type=NamedPath(), default=".venv", envvar="MVENV_ENV_DIR")
 @click.option(
     "--from",
     "lockfile",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     envvar="MVENV_FROM",
     metavar="LOCKFILE",
     help="poetry.lock or pylock.toml. Default: the nearest one, upward from here.",

@@ -10,7 +10,12 @@ import click
 
 from mvenv.cli.asked import fetch_settings, set_output, store_folder
 from mvenv.cli.console import Console
-from mvenv.cli.settings import fetch_options, output_options, store_options
+from mvenv.cli.settings import (
+    NamedPath,
+    fetch_options,
+    output_options,
+    store_options,
+)
 from mvenv.diagnose.checks import CHECKS, check_named
 from mvenv.errors import SystemFault, UsageError
 
@@ -43,7 +48,7 @@ def _current_folder() -> Path:
 @click.argument(
     "env_dir",
     nargs=-1,
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     envvar="MVENV_ENV_DIR",
 )
 @click.option(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mvenv.cli.asked import set_output, store_folder
 from mvenv.cli.console import Console
-from mvenv.cli.settings import output_options, store_options
+from mvenv.cli.settings import NamedPath, output_options, store_options
 from mvenv.cli.words import in_words, shortest
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ _SHOWN = 8
 
 
 @click.command("edit")
-@click.argument("env_dir", type=click.Path(path_type=Path), envvar="MVENV_ENV_DIR")
+@click.argument("env_dir", type=NamedPath(), envvar="MVENV_ENV_DIR")
 @click.argument("distributions", nargs=-1, metavar="[DIST]...", envvar="MVENV_EDIT")
 @click.option(
     "--undo",

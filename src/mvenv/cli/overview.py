@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mvenv.cli.asked import set_output, store_folder
 from mvenv.cli.console import Console
-from mvenv.cli.settings import output_options, store_option
+from mvenv.cli.settings import NamedPath, output_options, store_option
 from mvenv.cli.words import ago_in_words, counted, in_words, shortest, table
 from mvenv.store.layout import StoreLayout
 
@@ -67,9 +66,7 @@ def _list_row(one: ListedEnvironment, now: float) -> tuple[str, ...]:
 
 
 @click.command("du")
-@click.argument(
-    "env_dir", nargs=-1, type=click.Path(path_type=Path), envvar="MVENV_ENV_DIR"
-)
+@click.argument("env_dir", nargs=-1, type=NamedPath(), envvar="MVENV_ENV_DIR")
 @store_option
 @output_options
 @click.pass_obj

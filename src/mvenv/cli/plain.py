@@ -8,8 +8,6 @@ test compares both readings.
 
 from __future__ import annotations
 
-import os
-
 from mvenv.cli.asked import split_names
 from mvenv.surroundings import MODES
 
@@ -59,7 +57,6 @@ _SEVERAL = {
 }
 _BYTECODE = ("eager", "lazy")
 _NAMES = ("extra", "only", "without", "with")
-_PATHS = ("env_dir", "lockfile", "store")
 _VARIABLES = {
     "MVENV_ENV_DIR": "env_dir",
     "MVENV_FROM": "lockfile",
@@ -92,11 +89,6 @@ def read_plainly(
         return None
     for name in _NAMES:
         options[name] = split_names(options[name])
-    for name in _PATHS:
-        path = options[name]
-        # click says what is wrong with a path that may not be read.
-        if path and not os.access(path, os.R_OK) and os.path.exists(path):
-            return None
     return options
 
 

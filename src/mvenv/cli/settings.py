@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 __all__ = [
+    "NamedPath",
     "fetch_options",
     "output_options",
     "store_option",
@@ -16,6 +18,28 @@ __all__ = [
 ]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class NamedPath(click.Path):
+    """A path that was typed; what cannot be read there its reader says, not click.
+
+    None is empty: that is a variable of a shell that has no value, and for `pathlib`
+    the current folder.
+    """
+
+    def __init__(self, *, allow_dash: bool = False) -> None:
+        super().__init__(path_type=Path, readable=False, allow_dash=allow_dash)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Return the path; a usage error where there is none."""
+        if not os.fspath(value):
+            self.fail("an empty name is no path", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def _apply(command: _Command, *options: Callable[[_Command], _Command]) -> _Command:
@@ -28,7 +52,7 @@ def store_option(command: _Command) -> _Command:
     """Add the option that says which store."""
     return click.option(
         "--store",
-        type=click.Path(path_type=Path),
+        type=NamedPath(),
         envvar="MVENV_STORE",
         metavar="FOLDER",
         help="The store. Default: the platform's data folder.",

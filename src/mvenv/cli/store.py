@@ -12,7 +12,12 @@ import click
 
 from mvenv.cli.asked import set_output, store_folder
 from mvenv.cli.console import Console
-from mvenv.cli.settings import output_options, store_option, store_options
+from mvenv.cli.settings import (
+    NamedPath,
+    output_options,
+    store_option,
+    store_options,
+)
 from mvenv.cli.words import counted, in_words, shortest, table
 from mvenv.errors import StoreError, UsageError
 from mvenv.store.layout import StoreLayout
@@ -183,7 +188,7 @@ def _verify_lines(verdict: StoreVerdict, *, verbose: bool) -> Iterator[str]:
     "--forget",
     multiple=True,
     metavar="ENV_DIR",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     envvar="MVENV_FORGET",
     help="An environment that is gone for good: do not wait for it.",
 )
@@ -287,7 +292,7 @@ def _ask(root: Path) -> None:
 @store_command.command("export")
 @click.argument(
     "archive",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=NamedPath(allow_dash=True),
     envvar="MVENV_ARCHIVE",
 )
 @click.option(
@@ -295,7 +300,7 @@ def _ask(root: Path) -> None:
     "environments",
     multiple=True,
     metavar="ENV_DIR",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     envvar="MVENV_ENV",
     help="Only what this environment uses. Default: everything.",
 )
@@ -334,7 +339,7 @@ def _export_line(exported: Exported) -> str:
 @store_command.command("import")
 @click.argument(
     "archive",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=NamedPath(allow_dash=True),
     envvar="MVENV_ARCHIVE",
 )
 @click.option(

@@ -12,7 +12,12 @@ import click
 from mvenv.cli.asked import fetch_settings, groups_asked, set_output, store_folder
 from mvenv.cli.console import Console
 from mvenv.cli.create import group_options
-from mvenv.cli.settings import fetch_options, output_options, store_options
+from mvenv.cli.settings import (
+    NamedPath,
+    fetch_options,
+    output_options,
+    store_options,
+)
 from mvenv.cli.words import shortest
 
 if TYPE_CHECKING:
@@ -25,13 +30,11 @@ _SHOWN = 8
 
 
 @click.command("sync")
-@click.argument(
-    "env_dir", type=click.Path(path_type=Path), default=".venv", envvar="MVENV_ENV_DIR"
-)
+@click.argument("env_dir", type=NamedPath(), default=".venv", envvar="MVENV_ENV_DIR")
 @click.option(
     "--from",
     "lockfile",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     envvar="MVENV_FROM",
     metavar="LOCKFILE",
     help="poetry.lock or pylock.toml. Default: the one it was made from.",
@@ -95,9 +98,7 @@ def sync_command(console: Console, /, **options: Any) -> None:
 
 
 @click.command("rollback")
-@click.argument(
-    "env_dir", type=click.Path(path_type=Path), default=".venv", envvar="MVENV_ENV_DIR"
-)
+@click.argument("env_dir", type=NamedPath(), default=".venv", envvar="MVENV_ENV_DIR")
 @store_options
 @output_options
 @click.pass_obj
@@ -145,6 +146,7 @@ def _counted(synced: Synced) -> str:
         (removed, "removed"),
         (len(synced.restored), "restored"),
         (len(synced.taken_out), "taken out"),
+        (len(synced.back), "there again"),
     )
     return ", ".join(f"{number:,} {what}" for number, what in counts if number) or (
         "records only"
