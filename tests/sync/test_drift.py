@@ -100,10 +100,14 @@ def test_what_pip_added_is_left_or_taken_out_and_comes_back(
     assert not list(site(env).glob("extra*"))
     assert not (env / FOLDER / "rescued").exists()
 
-    assert mvenv("rollback", env).code == 0
+    back = mvenv("rollback", env)
+    assert "1 there again" in back.out
+    assert "extra 3.0: installed by hand, there again" in back.out
     assert installed(env) == added
     subprocess.run([env / "bin" / "python", "-c", "import extra"], check=True)
-    assert mvenv("rollback", env).code == 0
+    redone = mvenv("rollback", env)
+    assert "1 taken out" in redone.out
+    assert "extra 3.0 (by pip): taken out" in redone.out
     assert installed(env) == before
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from mvenv.store.layout import StoreLayout, open_layout
 from mvenv.store.locking import using
 from mvenv.store.runs import RunFolder
 from mvenv.sync.bringing import Destination
-from mvenv.sync.drift import find_foreign
+from mvenv.sync.drift import ForeignDistribution, find_foreign
 from mvenv.sync.outcome import Synced, summed_up
 from mvenv.sync.work import Outcome, Work, bare_of
 from mvenv.target import Target
@@ -117,6 +118,7 @@ class _Back:
         wanted = restored(work.place, aim, work.wanted(was.plan, was.receipt))
         private = still_edited(before.receipt, was.plan)
         number = aim.number
+        foreign = self._foreign(work, before)
         outcome = work.bring_to(
             wanted,
             Destination(
@@ -132,10 +134,11 @@ class _Back:
             before=before,
             journal=journal,
             resolve=lambda one: work.kept_put(one, number),
-            gone=self._gone(work, before, was, aim, wanted),
+            gone=_gone(foreign, was, aim, wanted),
             private=private,
         )
-        return self._told(work, before, was, outcome, aim)
+        told = self._told(work, before, was, outcome, aim)
+        return replace(told, taken_out=_taken_out(foreign, work.place))
 
     def _previous(self, work: Work, aim: Journal | None) -> Before | None:
         """Return what a generation has on record."""
@@ -148,27 +151,15 @@ class _Back:
         record, plan = find_plan(paths, receipt.plan, work.layout)
         return Before(receipt=receipt, plan=plan, record=record) if plan else None
 
-    def _gone(
-        self,
-        work: Work,
-        before: Before,
-        was: Before,
-        aim: Journal,
-        wanted: Container[str],
-    ) -> dict[str, str | None]:
-        """Return what is in no plan and was not there then."""
-        gone: dict[str, str | None] = dict(aim.added)
-        names = {one.name for one in was.plan.distributions}
-        for one in find_foreign(
+    def _foreign(self, work: Work, before: Before) -> tuple[ForeignDistribution, ...]:
+        """Return what was installed by hand, and is there."""
+        return find_foreign(
             work.place,
             (self.target.scheme.purelib, self.target.scheme.platlib),
             {one.dist_info for one in before.plan.distributions},
             aliases=work.bare.folder_links(),
             reserved=work.bare.paths(),
-        ):
-            if one.name in names and f"{one.metadata}/RECORD" not in wanted:
-                gone.update(one.files)
-        return gone
+        )
 
     def _told(
         self,
@@ -191,6 +182,32 @@ class _Back:
         )
         back = tuple(sorted(filter(None, (_named(one.path) for one in aim.other))))
         return replace(told, path=Path(work.now.path), back=back)
+
+
+def _gone(
+    foreign: Iterable[ForeignDistribution],
+    was: Before,
+    aim: Journal,
+    wanted: Container[str],
+) -> dict[str, str | None]:
+    """Return what is in no plan and was not there then."""
+    gone: dict[str, str | None] = dict(aim.added)
+    names = {one.name for one in was.plan.distributions}
+    for one in foreign:
+        if one.name in names and f"{one.metadata}/RECORD" not in wanted:
+            gone.update(one.files)
+    return gone
+
+
+def _taken_out(
+    foreign: Iterable[ForeignDistribution], place: Path
+) -> tuple[ForeignDistribution, ...]:
+    """Return what was installed by hand, and is there no more."""
+    return tuple(
+        one
+        for one in foreign
+        if one.files and not os.path.lexists(place / one.metadata / "RECORD")
+    )
 
 
 def _named(path: str) -> str | None:
