@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from doctor.conftest import World
+from mvenv.env.receipt import FOLDER
 
 GOOD = b"answer = 42\n" * 100
 
@@ -217,3 +218,25 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(world: World) -> Non
     assert outcome.code == 1
     assert "put back from the store" in outcome.out
     assert not (world.site(a) / "victim.py").exists()
+
+
+def test_what_belongs_in_a_folder_comes_after_the_folder(world: World) -> None:
+    (a,) = world.make("a")
+    shutil.rmtree(a / "bin")
+    (a / "bin").write_text("mine")
+
+    assert set(world.codes(a, "--fix").values()) == {"healed"}
+    assert world.healthy(a)
+    assert [path.read_text() for path in a.glob(".mvenv/rescued/*/bin")] == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["receipt", "plan"])
+def test_a_pipe_is_no_record(world: World, name: str) -> None:
+    """Nobody waits for what may never come."""
+    (a,) = world.make("a")
+    record = a / FOLDER / name
+    record.unlink()
+    os.mkfifo(record)
+
+    assert world.codes(a) == {"F28": "healed"}
+    assert world.healthy(a)

@@ -194,3 +194,69 @@ def test_a_healthy_environment_of_another_users_store_works(world: World) -> Non
     assert fates["F01"] == "healed"
     assert (world.site / "victim.py").read_text() == "x = 1\n" * 100
     assert (world.site / "victim.py").stat().st_uid == NOBODY
+
+
+def test_an_environment_that_is_shut(world: World) -> None:
+    """It is told, and whatever else there is is looked at and healed."""
+    other = world.mvenv.home / "other"
+    assert world.mvenv("create", other, "--from", world.old).code == 0
+    next(other.glob("lib/python*/site-packages/victim.py")).unlink()
+    world.env.chmod(0)
+
+    for words in ((world.env, other), ("--all",)):
+        said = world.mvenv("doctor", *words)
+        assert said.code == 4, said
+        assert "not checked: " in said.out
+        assert "permission denied" in said.out
+    assert next(other.glob("lib/python*/site-packages/victim.py")).is_file()
+    for refused in (
+        world.mvenv("sync", world.env),
+        world.mvenv("create", world.env, "--clear", "--from", world.old),
+    ):
+        assert refused.code == 18, refused
+        assert "permission denied" in refused.err
+
+
+def test_the_nearest_environment_is_shut(world: World) -> None:
+    world.env.rename(world.mvenv.home / ".venv")
+    (world.mvenv.home / ".venv").chmod(0)
+
+    said = world.mvenv("doctor")
+
+    assert said.code == 4, said
+    assert ".venv · not checked: " in said.out
+
+
+def test_a_store_that_is_shut(world: World) -> None:
+    (world.mvenv.store / "wheels").chmod(0)
+
+    for words in ((world.env,), (world.env, "--check"), ("--whole-store",)):
+        said = world.mvenv("doctor", *words)
+        assert said.code == 4, said
+        assert "cannot be read: permission denied" in said.out
+
+
+def test_a_lockfile_that_is_shut(world: World) -> None:
+    world.old.chmod(0)
+
+    refused = world.mvenv("create", world.mvenv.home / "new", "--from", world.old)
+
+    assert refused.code == 10
+    assert "permission denied" in refused.err
+
+
+def test_what_a_killed_run_left_cannot_be_deleted(world: World) -> None:
+    """It is not said to be removed while it is there."""
+    place = world.mvenv.home / ".mvenv-build-00112233"
+    (place / "shut").mkdir(parents=True)
+    (place / "shut/file").touch()
+    (place / ".lock").touch()
+    give(place)
+    (place / "shut").chmod(0o500)
+
+    assert world.codes(world.env) == {"F36": "left"}
+    assert (place / "shut/file").exists()
+
+    (place / "shut").chmod(0o700)
+    assert world.codes(world.env) == {"F36": "healed"}
+    assert not place.exists()

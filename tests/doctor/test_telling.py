@@ -41,3 +41,14 @@ def test_what_cannot_be_shared_again_is_no_damage(world: World) -> None:
     assert world.mvenv("adopt", a).code == 0
     assert world.site(a).joinpath("victim.py").samefile(world.stored())
     assert world.healthy(a)
+
+
+def test_what_lies_beside_two_environments_is_told_once(world: World) -> None:
+    a, b = world.make("a", "b")
+    place = world.folder / ".mvenv-build-00112233"
+    (place / "new").mkdir(parents=True)
+    (place / ".lock").touch()
+
+    value = world.doctor(a, b, "--check", "--json").value
+
+    assert [one["code"] for one in value["findings"]] == ["F36"]

@@ -81,6 +81,9 @@ _COLOURS = {
 }
 
 
+_LABELS = {Fate.HEALED: "done", Fate.FAILED: "why", Fate.DRIFT: "note"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
     """Findings of one kind, with one fate, of one distribution."""
@@ -118,8 +121,9 @@ def _merged_lines(alike: list[_Group], *, here: Path) -> Iterator[str]:
     names = dict.fromkeys(
         one.finding.distribution or _place(one, here) for one in outcomes
     )
+    noun = "distribution" if len(names) == 1 else "distributions"
     yield (
-        f"  {finding.code} {check.name if check else ''} · {len(names):,} distributions"
+        f"  {finding.code} {check.name if check else ''} · {len(names):,} {noun}"
         f" · {_short(finding.where, here)}"
     )
     if len({one.finding.detail for one in outcomes}) == 1:
@@ -131,7 +135,7 @@ def _merged_lines(alike: list[_Group], *, here: Path) -> Iterator[str]:
         yield f"    hit: {len(hit):,} {noun}: {', '.join(_cut(hit, verbose=False))}"
     said = Counter(one.words for one in outcomes if one.words)
     if said:
-        label = "done" if outcomes[0].fate is Fate.HEALED else "next"
+        label = _LABELS.get(outcomes[0].fate, "next")
         words, number = said.most_common(1)[0]
         most = "" if number == len(outcomes) else " (most of them)"
         yield f"    {label}: {words}{most}"
@@ -213,10 +217,7 @@ def _group_lines(group: _Group, *, verbose: bool, here: Path) -> Iterator[str]:
         named = ", ".join(_cut(names, verbose=verbose))
         yield f"    hit: {len(names):,} {noun}: {named}"
     if first.words:
-        label = "done" if first.fate is Fate.HEALED else "next"
-        if first.fate in {Fate.FAILED, Fate.DRIFT}:
-            label = "why" if first.fate is Fate.FAILED else "note"
-        yield f"    {label}: {first.words}"
+        yield f"    {_LABELS.get(first.fate, 'next')}: {first.words}"
     if finding.remedy not in {None, first.words} and first.fate is not Fate.HEALED:
         yield f"    next: {finding.remedy}"
 

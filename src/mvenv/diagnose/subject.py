@@ -207,7 +207,7 @@ class _Opening:
         if self._own and os.path.lexists(self._place / SYNCING):
             self._find(
                 "F36",
-                HealClass.PLAIN,
+                HealClass.REPORT,
                 "a sync was killed before it was done",
                 SYNCING,
                 remedy="run `mvenv sync` again to finish it, or `mvenv rollback`",

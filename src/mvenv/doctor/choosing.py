@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,17 +63,26 @@ def _named(request: DoctorRequest) -> Iterator[Path]:
         yield request.active
         return
     for folder in (request.start, *request.start.parents):
-        if (folder / ".venv" / _CONFIGURATION).is_file():
-            yield folder / ".venv"
-            return
-        if (folder / _CONFIGURATION).is_file():
-            yield folder
-            return
+        for place in (folder / ".venv", folder):
+            if _seems_one(place):
+                yield place
+                return
     if not (request.every or request.whole_store):
         raise UsageError(
             f"there is no environment in `{request.start}` or above",
             hint="name one, or `--all` for those on record, or `--whole-store`",
         )
+
+
+def _seems_one(folder: Path) -> bool:
+    """Return whether a folder is an environment; one that is shut may be one."""
+    try:
+        return stat.S_ISREG(os.stat(folder / _CONFIGURATION).st_mode)
+    except PermissionError:
+        # Not so where it is the folder above that cannot be searched.
+        return os.path.isdir(folder)
+    except OSError:
+        return False
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -17,6 +17,7 @@ from mvenv.doctor.comparing import compare
 from mvenv.doctor.env_repair import plan_file_repair, plan_files_repair
 from mvenv.doctor.generating import Generated, digest_of, generate, generate_bare
 from mvenv.doctor.identity import REWRITTEN
+from mvenv.doctor.leftovers import plan_removal
 from mvenv.doctor.means import Means, Unhealable
 from mvenv.doctor.model import DoctorRequest, Fate, Outcome, Rescued
 from mvenv.doctor.records import restore_records
@@ -28,7 +29,6 @@ from mvenv.env.receipt import BUILDING
 from mvenv.errors import MvenvError
 from mvenv.locking import lock_folder
 from mvenv.progress import Reporter
-from mvenv.scratch import sweep_scratch
 from mvenv.store.entries import StaleWheels
 from mvenv.store.layout import ADOPTED, StoreKey
 
@@ -39,7 +39,6 @@ _ENTRY = frozenset({"F40", "F45"})
 QUIETLY = frozenset({"F43", "F44"})
 """Put right by the way where they are no faults."""
 _RESTORED = "`--restore` puts the original back, and keeps yours"
-_BESIDE = ".mvenv-build-"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,7 +76,9 @@ class Healing:
             for one in self.outcomes
             if one.finding.code in REWRITTEN and one.fate is Fate.HEALED
         }
-        self._heal_some([one for one in files if holds_still(one, anew)])
+        # A folder comes before what belongs in it.
+        still = [one for one in files if holds_still(one, anew)]
+        self._heal_some(sorted(still, key=lambda one: one.code != "F04"))
 
     def _is_stored(self, finding: Finding) -> bool:
         return finding.where == self.means.layout.root
@@ -191,13 +192,7 @@ class Healing:
     def _sweep(self, finding: Finding) -> Repair:
         if finding.path == BUILDING:
             return self._finish(finding)
-        if not (finding.path or "").startswith(_BESIDE):
-            raise Unhealable(finding.remedy or "run the same command again")
-
-        def sweep() -> None:
-            sweep_scratch(finding.where, _BESIDE)
-
-        return Repair(finding=finding, words="removed", act=sweep)
+        return plan_removal(finding)
 
     def _finish(self, finding: Finding) -> Repair:
         """Let what was begun in place be healed, if the store knows what it was."""

@@ -79,15 +79,19 @@ def look(
         twins = Twins(layout.root, seen.scrubbed, whole=level is Level.FULL)
         # A matrix has bytecode for each of its interpreters: a quick look is at one.
         narrow = level is Level.QUICK and not whole_store
-        examination = examine_store(
-            layout,
-            None if whole_store else keys,
-            level,
-            users.roots,
-            users=users,
-            twins=twins,
-            tags=_tags(seen.subjects) if narrow else None,
-        )
+        try:
+            examination = examine_store(
+                layout,
+                None if whole_store else keys,
+                level,
+                users.roots,
+                users=users,
+                twins=twins,
+                tags=_tags(seen.subjects) if narrow else None,
+            )
+        except OSError as error:
+            seen.unchecked.append(Unchecked(layout.root, _unread(error)))
+            return seen
         seen.unseen = twins.unseen
         seen.store = _looked(layout.root, examination)
         found = list(examination.findings)
@@ -175,14 +179,23 @@ def _look_at(
         hint = f" ({error.hint})" if error.hint else ""
         seen.unchecked.append(Unchecked(place, error.message + hint))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        seen.unchecked.append(Unchecked(place, f"it cannot be read: {reason}"))
+        seen.unchecked.append(Unchecked(place, _unread(error)))
     else:
         seen.subjects.append(subject)
         seen.looked.append(_looked(place, examination))
         seen.scrubbed.append((subject, examination))
         opening = [one for one in subject.findings if one not in examination.findings]
-        seen.findings += [*opening, *examination.findings]
+        found = [*opening, *examination.findings]
+        # Of environments that lie beside one another, both see what lies there.
+        seen.findings += [
+            one for one in found if one.where == place or one not in seen.findings
+        ]
+
+
+def _unread(error: OSError) -> str:
+    reason = (error.strerror or str(error)).lower()
+    what = f"`{error.filename}`" if error.filename else "it"
+    return f"{what} cannot be read: {reason}"
 
 
 def _scrub_seconds(subject: Subject) -> float:
