@@ -198,6 +198,43 @@ def test_a_store_of_a_newer_format_is_left_alone(
     assert "upgrade mvenv" in outcome.err
 
 
+@pytest.mark.parametrize("left", ["", "\0" * 14])
+def test_a_format_without_bytes_is_written_again(
+    mvenv: Runner, lock: Path, tmp_path: Path, left: str
+) -> None:
+    """As a power cut leaves it, soon after the store was made."""
+    mvenv.create(tmp_path / "a", lock)
+    (mvenv.store / "FORMAT").write_text(left)
+
+    mvenv.create(tmp_path / "b", lock)
+    assert (mvenv.store / "FORMAT").read_text() == "mvenv store 1\n"
+
+
+def test_a_format_that_says_something_else_is_not_overwritten(
+    mvenv: Runner, lock: Path, tmp_path: Path
+) -> None:
+    mvenv.create(tmp_path / "a", lock)
+    (mvenv.store / "FORMAT").write_text("mine")
+    outcome = mvenv("create", tmp_path / "b", "--from", lock)
+
+    assert outcome.code == 16
+    assert "`mvenv doctor` writes it again" in outcome.err
+    assert (mvenv.store / "FORMAT").read_text() == "mine"
+
+
+def test_an_empty_file_does_not_make_a_folder_a_store(
+    mvenv: Runner, lock: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "FORMAT").touch()
+    (home / "thesis.txt").write_text("mine")
+    outcome = mvenv("create", tmp_path / "env", "--from", lock, store=home)
+
+    assert outcome.code == 16
+    assert sorted(os.listdir(home)) == ["FORMAT", "thesis.txt"]
+
+
 def test_a_folder_with_other_things_does_not_become_a_store(
     mvenv: Runner, lock: Path, tmp_path: Path
 ) -> None:

@@ -46,6 +46,10 @@ def _break_record(world: World) -> None:
     record.write_bytes(record.read_bytes()[:-4])
 
 
+def _say(world: World, text: str) -> None:
+    (world.mvenv.store / "FORMAT").write_text(text)
+
+
 DAMAGES: dict[str, tuple[str, Callable[[World], object]]] = {
     "pruned": ("F40", lambda world: shutil.rmtree(_entry(world))),
     "incomplete": ("F41", lambda world: world.stored().unlink()),
@@ -55,6 +59,9 @@ DAMAGES: dict[str, tuple[str, Callable[[World], object]]] = {
     "no manifest": ("F45", lambda world: (_entry(world) / "MANIFEST").unlink()),
     "registry": ("F47", _break_record),
     "format": ("F47", lambda world: (world.mvenv.store / "FORMAT").unlink()),
+    "empty format": ("F47", lambda world: _say(world, "")),
+    "zeroed format": ("F47", lambda world: _say(world, "\0" * 14)),
+    "other format": ("F47", lambda world: _say(world, "something else")),
     "trash": ("F52", _leave_trash),
     "temporary": ("F52", _leave_temporary),
 }

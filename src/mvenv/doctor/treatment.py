@@ -69,5 +69,9 @@ def _scratch(
     if not needed or writable_fault(layout) is not None:
         yield None
         return
-    with RunFolder(open_layout(layout.root)) as run:
+    # A damaged FORMAT is healed like the rest; to open the store it must be right.
+    damaged = (layout.root / "FORMAT").exists() and any(
+        one.code == "F47" and one.path == "FORMAT" for one in findings
+    )
+    with RunFolder(layout if damaged else open_layout(layout.root)) as run:
         yield run

@@ -59,6 +59,7 @@ FOLDERS = (
 """All folders of a store."""
 _WHEN_NEEDED = frozenset({"large"})
 """Those that stores of older versions do not have, and who only reads cannot make."""
+_SAID = b"mvenv store %d\n" % FORMAT
 _CACHEDIR_TAG = b"""Signature: 8a477f597d28d172789f06886806bc55
 # This folder is a store of mvenv: backup tools may leave it out.
 # See https://bford.info/cachedir/
@@ -209,7 +210,8 @@ def open_layout(root: StrPath) -> StoreLayout:
         if not _is_complete(root):
             _make(layout.root)
         _check_owner(root)
-        _check_format(root)
+        if not _has_format(root):
+            _make(layout.root)
     except OSError as error:
         fault = SystemFault.from_os_error(error, "cannot use the store")
         fault.hint = "choose another place with `--store` or MVENV_STORE"
@@ -231,8 +233,7 @@ def _make(root: Path) -> None:
         raise StoreError(f"`{root}` is not a folder")
     root.mkdir(mode=0o755, parents=True, exist_ok=True)
     _check_owner(root)
-    if (root / "FORMAT").exists():
-        _check_format(root)
+    if (root / "FORMAT").exists() and _has_format(root):
         _make_folders(root)
         return
     foreign = {entry.name for entry in root.iterdir()}
@@ -246,7 +247,7 @@ def _make(root: Path) -> None:
     _make_folders(root)
     replace_bytes(root / "CACHEDIR.TAG", _CACHEDIR_TAG)
     replace_bytes(root / ".gitignore", b"*\n")
-    replace_bytes(root / "FORMAT", b"mvenv store %d\n" % FORMAT)
+    replace_bytes(root / "FORMAT", _SAID)
 
 
 def _make_folders(root: Path) -> None:
@@ -270,11 +271,24 @@ def _check_owner(root: StrPath) -> None:
         )
 
 
-def _check_format(root: StrPath) -> None:
-    text = read_bytes(os.path.join(root, "FORMAT")).decode("utf-8", "replace")
-    if text != f"mvenv store {FORMAT}\n":
+def _has_format(root: StrPath) -> bool:
+    """Return whether FORMAT says that it is ours; false where it says nothing.
+
+    A power cut can have taken its bytes. `StoreError` where it says another thing.
+    """
+    path = os.path.join(root, "FORMAT")
+    text = read_bytes(path).decode("utf-8", "replace")
+    if not text.strip("\0"):
+        return False
+    if not text.startswith("mvenv store "):
+        raise StoreError(
+            f"`{path}` does not say what the store is",
+            hint="`mvenv doctor` writes it again",
+        )
+    if text != _SAID.decode():
         raise StoreError(
             f"the store `{root}` has the format `{text.strip()[:60]}`, which this"
             f" version does not know (it knows `mvenv store {FORMAT}`)",
             hint="upgrade mvenv, or choose another store with `--store`",
         )
+    return True
