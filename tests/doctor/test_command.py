@@ -14,6 +14,7 @@ import pytest
 
 from doctor.conftest import World
 from mvenv.diagnose.checks import CHECKS
+from mvenv.env.receipt import read_receipt
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
 GOOD = b"answer = 42\n" * 100
@@ -103,6 +104,37 @@ def test_the_store_is_the_one_that_an_environment_was_made_from(
         world.mvenv.store
     )
     assert (world.site(a) / "victim.py").samefile(world.stored())
+
+
+def test_a_renamed_home_has_its_store_in_it(
+    tmp_path: Path,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing is made again, or fetched, under the name that it had."""
+    from mvenv.cli import run
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    monkeypatch.delenv("MVENV_STORE")
+    monkeypatch.setenv("XDG_DATA_HOME", str(old))
+    assert run(["create", str(old / "env"), "--from", str(world.lock)]) == 0
+    old.rename(new)
+    monkeypatch.setenv("XDG_DATA_HOME", str(new))
+    capsys.readouterr()
+
+    assert run(["doctor", str(new / "env"), "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["store"]["path"] == str(new / "mvenv")
+    assert [one["code"] for one in said["findings"]] == ["F33"]
+    assert run(["doctor", str(new / "env"), "--fix"]) == 0
+    receipt = read_receipt(new / "env")
+    assert receipt is not None
+    assert receipt.store == str(new / "mvenv")
+    assert run(["sync", str(new / "env"), "--from", str(world.lock)]) == 0
+    assert run(["doctor", str(new / "env"), "--check", "--full"]) == 0
+    assert not old.exists()
 
 
 def test_a_long_list_is_cut(world: World) -> None:

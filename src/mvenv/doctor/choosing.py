@@ -13,7 +13,7 @@ from mvenv.env.receipt import FOLDER, read_receipt
 from mvenv.env.state import Standing, observe
 from mvenv.errors import MvenvError, UsageError
 from mvenv.store.layout import StoreLayout
-from mvenv.store.registry import roots
+from mvenv.store.registry import find_root, roots
 
 __all__ = ["Chosen", "choose", "is_gone"]
 
@@ -120,7 +120,10 @@ def _store_of(place: Path, request: DoctorRequest) -> Path:
     with contextlib.suppress(OSError):
         seen = place.stat()
         if receipt.identity == (seen.st_dev, seen.st_ino):
-            return Path(receipt.store)
+            known = find_root(StoreLayout(request.store), receipt.id)
+            # Store and environment move together where a home folder is renamed.
+            if known is None or os.path.isdir(receipt.store):
+                return Path(receipt.store)
     return request.store
 
 

@@ -164,6 +164,7 @@ def _rehome(
         receipt = replace(
             ward.receipt,
             path=path,
+            store=_store_of(ward, means),
             identity=identity_of(ward.place),
             interpreter=target.executable,
             interpreter_version=target.version,
@@ -197,6 +198,12 @@ def _written_path(ward: Ward) -> str:
     if os.path.realpath(ward.receipt.path) == str(ward.place):
         return ward.receipt.path
     return str(ward.place)
+
+
+def _store_of(ward: Ward, means: Means) -> str:
+    """Return the store to name in a receipt; another one only where that is gone."""
+    store = ward.receipt.store
+    return store if os.path.isdir(store) else str(means.layout.root)
 
 
 def _points_to(link: Path) -> str | None:
