@@ -360,3 +360,17 @@ def test_an_empty_group_name_is_a_mistake(
 
     assert outcome.code == 2
     assert not (tmp_path / "env").exists()
+
+
+@pytest.mark.parametrize("names", [("real", "link"), ("link", "real")])
+def test_a_folder_with_two_names_is_on_record_once(
+    mvenv: Runner, lock: Path, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    first, second = (tmp_path / name for name in names)
+    mvenv.create(first, lock)
+    mvenv.create(second, lock, "--clear")
+
+    [root] = roots(StoreLayout(mvenv.store))
+    assert root.path == str(second)

@@ -109,7 +109,7 @@ class Application:
         self._mark_used()
         old = self.state.receipt
         # A copy of an environment has the receipt of the one it was copied from.
-        if old is not None and old.path == root.path:
+        if old is not None and _is_same(old.path, root.path):
             # It is made, whatever becomes of the old one's record: prune sees to that.
             with contextlib.suppress(OSError):
                 unregister(self.store.layout, old.id)
@@ -253,3 +253,8 @@ class Application:
 def _identity(folder: str) -> tuple[int, int]:
     seen = os.stat(folder)
     return (seen.st_dev, seen.st_ino)
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Return whether two paths lead to one folder, by links or without."""
+    return one == other or os.path.realpath(one) == os.path.realpath(other)
