@@ -153,11 +153,25 @@ def test_an_adopted_environment_is_brought_to_a_lockfile(
 ) -> None:
     folder = pip_environment("one")
     assert mvenv("adopt", folder).code == 0
+    own = ["pyvenv.cfg", "bin/python", "bin/activate", "bin/activate.fish"]
     lock = write_pylock(*wheels.glob("demo-*"), *wheels.glob("plain-3.0-*"))
 
     outcome = mvenv("sync", folder, "--from", lock)
 
     assert outcome.code == 0, outcome.err
     assert (site_of(folder) / "plain/__init__.py").read_text() == "x = 2\n" * 2000
+    # What pip had installed was adopted: nothing is there by hand.
+    assert "by pip" not in outcome.out
     looked = mvenv("doctor", folder, "--check", "--full", "--offline")
     assert looked.code == 0, looked.out
+    assert [name for name in own if not os.path.lexists(folder / name)] == []
+    works = [str(folder / "bin/python"), "-c", "import plain, sys; print(sys.prefix)"]
+    done = subprocess.run(works, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(folder)
+    (folder / "pyvenv.cfg").unlink()
+    assert mvenv("doctor", folder, "--check", "--offline").code == 1
+    assert mvenv("doctor", folder, "--offline").code == 0
+    assert (folder / "pyvenv.cfg").is_file()
+    for _ in ("back", "redo"):
+        assert mvenv("rollback", folder).code == 0
+        assert [name for name in own if not os.path.lexists(folder / name)] == []

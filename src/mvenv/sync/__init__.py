@@ -41,7 +41,7 @@ from mvenv.store.layout import StoreLayout, open_layout
 from mvenv.store.locking import using
 from mvenv.store.runs import RunFolder
 from mvenv.sync.bringing import Destination
-from mvenv.sync.drift import ForeignDistribution, find_foreign
+from mvenv.sync.drift import ForeignDistribution, find_foreign, ours_of
 from mvenv.sync.outcome import Synced, summed_up
 from mvenv.sync.work import Work, bare_of, is_registered
 from mvenv.target import Target
@@ -322,19 +322,12 @@ class _Syncing:
     def _foreign(
         self, work: Work, before: Before, plan: Plan
     ) -> tuple[ForeignDistribution, ...]:
-        ours = {
-            one.dist_info
-            for distributions in (
-                before.plan.distributions,
-                plan.distributions,
-                work.now.distributions,
-            )
-            for one in distributions
-        }
+        plans = (before.plan, plan)
+        known = [one for each in plans for one in each.distributions]
         return find_foreign(
             work.place,
             (self.target.scheme.purelib, self.target.scheme.platlib),
-            ours,
+            ours_of([*known, *work.now.distributions], plans),
             aliases=work.bare.folder_links(),
             reserved=work.bare.paths(),
         )

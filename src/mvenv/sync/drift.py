@@ -10,12 +10,13 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvenv.env.receipt import FOLDER
+from mvenv.env.receipt import FOLDER, Installed
 from mvenv.errors import InvalidWheel
 from mvenv.names import normalized
+from mvenv.plan.model import Plan
 from mvenv.wheels.record import RecordEntry, read_record
 
-__all__ = ["ForeignDistribution", "find_foreign"]
+__all__ = ["ForeignDistribution", "find_foreign", "ours_of"]
 
 _METADATA = (".dist-info", ".egg-info")
 _OURS = "mvenv"
@@ -49,17 +50,34 @@ class ForeignDistribution:
         }
 
 
+def ours_of(
+    distributions: Iterable[Installed], plans: Iterable[Plan]
+) -> dict[str, set[str]]:
+    """Return metadata folders of ours, with the installers that may be named there.
+
+    What was adopted names the one that installed it, and its plan has that.
+    """
+    found: dict[str, set[str]] = {one.dist_info: {"", _OURS} for one in distributions}
+    for plan in plans:
+        for one in plan.files:
+            metadata, _, name = one.path.rpartition("/")
+            if name == "INSTALLER" and metadata in found:
+                found[metadata].add(_named(one.content))
+    return found
+
+
 def find_foreign(
     place: Path,
     sites: Iterable[str],
-    ours: Container[str],
+    ours: Mapping[str, Container[str]],
     *,
     aliases: Mapping[str, str],
     reserved: Container[str],
 ) -> tuple[ForeignDistribution, ...]:
     """Return what was installed by hand into the folders ``sites``.
 
-    ``ours`` are the metadata folders of plans. ``aliases`` are links to folders
+    ``ours`` are the metadata folders of plans, with the installers that may be named
+    there (`ours_of`). ``aliases`` are links to folders
     (``lib64``); ``reserved`` is the environment itself, which nobody's RECORD owns.
     """
     found = []
@@ -74,7 +92,7 @@ def find_foreign(
             if kind not in _METADATA or stem.startswith("~"):
                 continue
             # Ours may have been installed over, in the same version.
-            if metadata in ours and _installer(place, metadata) in {"", _OURS}:
+            if _installer(place, metadata) in ours.get(metadata, ()):
                 continue
             found.append(_read(place, site, metadata, aliases, reserved))
     return tuple(found)
@@ -113,8 +131,11 @@ def _read(
 
 
 def _installer(place: Path, metadata: str) -> str:
-    content = _content(place / metadata / "INSTALLER")[:_LONGEST]
-    return content.decode(errors="replace").strip()
+    return _named(_content(place / metadata / "INSTALLER"))
+
+
+def _named(content: bytes) -> str:
+    return content[:_LONGEST].decode(errors="replace").strip()
 
 
 def _content(path: Path) -> bytes:

@@ -16,7 +16,7 @@ from mvenv.selection import Chosen, Selection
 from mvenv.selection.model import ArchiveChoice, IndexChoice
 from mvenv.store.layout import StoreLayout
 from mvenv.sync.difference import compare
-from mvenv.sync.drift import find_foreign
+from mvenv.sync.drift import find_foreign, ours_of
 from mvenv.sync.outcome import Changed, Synced, restored_names
 from mvenv.sync.work import bare_of
 from mvenv.target import Target
@@ -45,7 +45,7 @@ def foresee(
     foreign = find_foreign(
         place,
         (target.scheme.purelib, target.scheme.platlib),
-        {one.dist_info for one in (*before.plan.distributions, *receipt.distributions)},
+        ours_of((*before.plan.distributions, *receipt.distributions), (before.plan,)),
         aliases=bare.folder_links(),
         reserved=bare.paths(),
     )

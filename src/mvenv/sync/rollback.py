@@ -36,7 +36,7 @@ from mvenv.store.layout import StoreLayout, open_layout
 from mvenv.store.locking import using
 from mvenv.store.runs import RunFolder
 from mvenv.sync.bringing import Destination
-from mvenv.sync.drift import ForeignDistribution, find_foreign
+from mvenv.sync.drift import ForeignDistribution, find_foreign, ours_of
 from mvenv.sync.outcome import Synced, summed_up
 from mvenv.sync.work import Outcome, Work, bare_of
 from mvenv.target import Target
@@ -156,7 +156,7 @@ class _Back:
         return find_foreign(
             work.place,
             (self.target.scheme.purelib, self.target.scheme.platlib),
-            {one.dist_info for one in before.plan.distributions},
+            ours_of(before.plan.distributions, (before.plan,)),
             aliases=work.bare.folder_links(),
             reserved=work.bare.paths(),
         )
