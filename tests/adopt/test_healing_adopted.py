@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adopt.installing import MakeEnvironment
+from adopt.installing import MakeEnvironment, pip
 from kit.commands import Runner
 from kit.lockfiles import PylockWriter
 from kit.wheels import WheelMaker
@@ -36,6 +36,30 @@ def test_a_lost_file_comes_back_as_its_tool_made_it(
     assert (folder / name).read_bytes() == content
     looked = mvenv("doctor", folder, "--check", "--full", "--json", "--offline")
     assert (looked.code, looked.value["findings"]) == (0, [])
+
+
+def test_a_script_that_went_with_an_upgrade_stays_away(
+    mvenv: Runner,
+    pip_environment: MakeEnvironment,
+    make_wheel: WheelMaker,
+) -> None:
+    """Its distribution is another one now, and has none."""
+    main = {"tooly.py": "def main(): pass\n"}
+    script = "[console_scripts]\ntooly = tooly:main\n"
+    old = make_wheel("tooly", "1.0", main, entry_points=script)
+    new = make_wheel("tooly", "2.0", {"tooly.py": "x = 2\n"})
+    folder = pip_environment("one", "plain==2.0")
+    pip(folder, "install", "--no-index", old)
+    assert mvenv("adopt", folder).code == 0
+    (folder / "bin/tooly").unlink()
+    assert mvenv("doctor", folder, "--offline").code == 0
+    assert (folder / "bin/tooly").exists()
+
+    pip(folder, "install", "--no-index", new)
+    looked = mvenv("doctor", folder, "--offline", "--json")
+
+    assert {one["code"] for one in looked.value["findings"]} == {"F24"}
+    assert not (folder / "bin/tooly").exists()
 
 
 @pytest.mark.parametrize("interpreter", ["python", "python3", _MINOR])

@@ -63,7 +63,22 @@ class Ownership:
             if owner.wheel is None:
                 # An editable install: its files stand anywhere in the site folder.
                 self.by_file.update(dict.fromkeys(claimed_paths(record), owner))
+        self.by_file |= self._adopted_scripts()
         self._trees = {wheel.tree: wheel.key for wheel in self.plan.wheels}
+
+    def _adopted_scripts(self) -> dict[str, Installed]:
+        """Return scripts that another tool wrote: their RECORDs tell whose they are."""
+        apart = {one.path for one in self.plan.files if one.path.startswith("bin/")}
+        apart.update(one.path for one in self.plan.scripts)
+        apart -= self.by_file.keys()
+        found: dict[str, Installed] = {}
+        for record in self.plan.records if apart else ():
+            owner = self.by_folder.get(record.path.rpartition("/")[0])
+            for row in record.rows.splitlines():
+                # The few that are not in the site folder.
+                if owner is not None and row.startswith(("../", '"../')):
+                    found[path_of_row(row, record.site)] = owner
+        return {path: owner for path, owner in found.items() if path in apart}
 
     def of_link(self, folder: FolderLinks, link: FileLink) -> Expected:
         """Return what a file that comes from the store must be."""
