@@ -156,6 +156,7 @@ RECORDS: dict[str, Change] = {
     "a folder": _folder,
     "a link": _link_to_nothing_that_ends,
     "a pipe": _fifo,
+    "more than fits into memory": lambda path: os.truncate(path, 1 << 42),
 }
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 
 from mvenv import __version__
 from mvenv.apply.recipe import keep_recipe, recall_recipe
@@ -156,10 +155,9 @@ def _read(path: str) -> _Answer | None:
     A checksum keeps accidents away, and nothing else.
     """
     try:
-        seen = os.lstat(path)
+        if os.stat(path).st_size > _LONGEST:
+            return None
     except OSError:
-        return None
-    if not stat.S_ISREG(seen.st_mode) or seen.st_size > _LONGEST:
         return None
     value = load_json(path, *ANSWER)
     try:
