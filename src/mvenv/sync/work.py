@@ -85,6 +85,7 @@ class Work:
     bare: BareEnvironment
     reporter: Reporter
     _choice: LinkChoice | None = field(default=None, init=False)
+    _before: tuple[Receipt, int | None, Before] | None = field(default=None, init=False)
 
     @property
     def layout(self) -> StoreLayout:
@@ -133,8 +134,16 @@ class Work:
                     changer.make(Remove(f"{folder}/{TEMPORARY}"))
 
     def before(self, journal: Journal | None) -> Before:
-        """Return what the environment was before the change in ``journal``."""
-        return before_change(self.place, self.now, journal, self.layout)
+        """Return what the environment was before the change in ``journal``.
+
+        A large plan takes a while to read: it is read once while nothing changes.
+        """
+        number = None if journal is None else journal.number
+        known = self._before
+        if known is None or known[0] is not self.now or known[1] != number:
+            before = before_change(self.place, self.now, journal, self.layout)
+            known = self._before = (self.now, number, before)
+        return known[2]
 
     def undo(self, journal: Journal) -> Outcome:
         """Go back to what was there before a change that is under way."""
